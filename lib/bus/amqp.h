@@ -1,0 +1,28 @@
+/* The bus on a real RabbitMQ: AMQP 0-9-1 over TLS, SASL EXTERNAL. */
+#ifndef BUS_AMQP_H
+#define BUS_AMQP_H
+
+#include "base/row.h"
+#include "bus/bus.h"
+
+struct ist_amqp_conf {
+    /* "amqps://host[:port][/vhost]", vhost percent-encoded; several, with
+     * commas, are tried in turn. amqp:// only in builds for tests. */
+    char *url;
+    char *ca, *certificate, *key; /* PEM files. */
+    uint64_t heartbeat_ms;        /* Negotiated down by the broker. */
+    uint64_t backoff_max_ms;
+    uint64_t out_high, out_hard; /* Bytes: -EAGAIN above; closed above. */
+    uint64_t body_max;           /* Of a delivery; larger ones are dropped. */
+};
+
+extern const struct ist_row ist_amqp_rows[];
+
+/* 'name' is shown to the broker's operators ("agent hkg"). 'conf' is copied.
+ * Connecting begins at once. NULL with 'err' filled when the configuration
+ * cannot be used (bad URL, unreadable key). */
+struct ist_bus *ist_amqp_new(struct ist_loop *, const struct ist_amqp_conf *,
+                             const char *name, const struct ist_bus_events *,
+                             void *owner, struct ist_err *err);
+
+#endif
