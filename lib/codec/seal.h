@@ -20,7 +20,7 @@
  *        ...    body, protobuf; with flag ZSTD: 4 bytes plain size, then zstd
  *
  * A message whose effects do not outlive the process (query, answer, cancel,
- * credit) names the audience's epoch: recorded and played again after a
+ * credit, data) names the audience's epoch: recorded and played again after a
  * restart, it meets another epoch. What has lasting effects is kept from
  * repetition by the durable seen-set (store/seen.h) instead. */
 #ifndef CODEC_SEAL_H
