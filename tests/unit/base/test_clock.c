@@ -1,0 +1,60 @@
+#include "base/clock.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+static void text(uint64_t wall_ms, const char *wanted)
+{
+    char buf[IST_CLOCK_TEXT_SIZE];
+
+    assert_ptr_equal(ist_clock_text(wall_ms, buf), buf);
+    assert_string_equal(buf, wanted);
+}
+
+static void test_text(void **state)
+{
+    (void) state;
+    text(0, "1970-01-01T00:00:00.000Z");
+    text(951782400007, "2000-02-29T00:00:00.007Z");
+    text(1795593600123, "2026-11-25T08:00:00.123Z");
+    text(253402300799999, "9999-12-31T23:59:59.999Z");
+}
+
+static void test_any_number_fits(void **state)
+{
+    char buf[IST_CLOCK_TEXT_SIZE];
+
+    (void) state;
+    ist_clock_text(UINT64_MAX, buf);
+    assert_string_equal(buf, "584556019-04-03T14:25:51.615Z");
+}
+
+static void test_readings(void **state)
+{
+    uint64_t last = ist_clock_mono_ns();
+
+    (void) state;
+    /* After this file was written, and before the year 2200. */
+    assert_in_range(ist_clock_wall_ms(), 1700000000000, 7258118400000);
+    for (int i = 0; i < 10000; i++) {
+        uint64_t now = ist_clock_mono_ns();
+
+        assert_true(now >= last);
+        last = now;
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_text),
+        cmocka_unit_test(test_any_number_fits),
+        cmocka_unit_test(test_readings),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
