@@ -1,7 +1,8 @@
 # shellcheck shell=bash
 # conf.sh: a site's configuration, from the templates in conf/.
 
-# render TEMPLATE [KEY=VALUE...]: fills in @KEY@
+# render TEMPLATE [KEY=VALUE...]: fills in @KEY@; a line @AUTH@ becomes conf/auth.conf, how a service logs in. (Keystone's
+# auth_section would say it once, but the conductor and the scheduler do not load the section it points to.)
 render() {
 	local file=$1 pair script=""
 	shift
@@ -9,7 +10,7 @@ render() {
 		"KEYSTONE=$(port keystone)" "GLANCE=$(port glance)" "NEUTRON=$(port neutron)" "MEMCACHED=$(port memcached)"; do
 		script+="s|@${pair%%=*}@|$(sed 's/[&|\\]/\\&/g' <<<"${pair#*=}")|g;"
 	done
-	sed "$script" "$HERE/conf/$file"
+	sed -e "/^@AUTH@\$/{r $HERE/conf/auth.conf" -e 'd}' "$HERE/conf/$file" | sed "$script"
 }
 
 rabbit_url() { echo "rabbit://$S:$(secret rabbit)@127.0.0.1:$RABBIT_PORT/$S"; }
@@ -30,13 +31,12 @@ site_conf() {
 }
 
 service_conf() { # SERVICE
-	local common=common.conf file=$D/$1/$1.conf
-	[ "$1" != keystone ] || common=/dev/null
+	local template file=$D/$1/$1.conf templates=("$1.conf" common.conf)
+	[ "$1" != keystone ] || templates=("$1.conf")
 	[ "$1" != glance ] || file=$D/glance/glance-api.conf
-	(umask 077 && {
-		render "$1.conf"
-		[ "$common" = /dev/null ] || render $common "SERVICE=$1" "SERVICEPW=$(secret service)" "SCHEMA=$1"
-	} >"$file")
+	(umask 077 && for template in "${templates[@]}"; do
+		render "$template" "SERVICE=$1" "SERVICEPW=$(secret service)" "SCHEMA=$1"
+	done >"$file")
 }
 
 uwsgi_conf() { # SERVICE: nova's API is patched by eventlet and bears one thread only

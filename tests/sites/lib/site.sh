@@ -13,7 +13,7 @@ site_up() {
 	keystone_catalog
 	say "$S" "Keystone is up, starting the others"
 	for name in "${DAEMONS[@]}"; do site_start_one "$name"; done
-	wait_until 600 "$S is not ready, see $D/log" site_ready "$since"
+	site_wait "$since"
 	site_map_host
 	say "$S" "up: $AUTH_URL"
 }
@@ -69,12 +69,21 @@ db_now() { # SECONDS ago, as the database writes it
 	sql -N -e "SELECT UTC_TIMESTAMP() - INTERVAL $1 SECOND"
 }
 
+site_wait() { # SINCE: ten minutes for a machine with other work to do; a daemon that died will not come back
+	local deadline=$((SECONDS + 600))
+	until site_ready "$1"; do
+		site_alive || die "$S: $(site_dead) died, see $D/log"
+		((SECONDS < deadline)) || die "$S is not ready, see $D/log"
+		sleep 0.5
+	done
+}
+
 # site_ready SINCE: every API answers, and every worker has reported after SINCE. Rows alone prove nothing: those
 # of the last run say the same.
 site_ready() {
 	local service
+	[ "$(site_fresh "$1")" = 5 ] || return 1
 	for service in "${APIS[@]}"; do answers "$service" || return 1; done
-	[ "$(site_fresh "$1")" = 5 ]
 }
 
 site_fresh() { # SINCE: how many of the five workers have reported since
@@ -86,10 +95,13 @@ site_fresh() { # SINCE: how many of the five workers have reported since
 	END
 }
 
-site_alive() { # do all daemons live
-	local name
-	for name in memcached keystone "${DAEMONS[@]}"; do alive "$D" "$name" || return 1; done
+site_dead() { # the daemons that do not run
+	local name dead=()
+	for name in memcached keystone "${DAEMONS[@]}"; do alive "$D" "$name" || dead+=("$name"); done
+	echo "${dead[*]}"
 }
+
+site_alive() { [ -z "$(site_dead)" ]; }
 
 site_kill() { # [SECONDS]: as if the power had gone, or with SECONDS for an orderly end
 	local names
@@ -98,13 +110,11 @@ site_kill() { # [SECONDS]: as if the power had gone, or with SECONDS for an orde
 }
 
 site_status() {
-	local name dead=()
-	for name in memcached keystone "${DAEMONS[@]}"; do alive "$D" "$name" || dead+=("$name"); done
-	if ((${#dead[@]} == 0)); then
-		echo "$S  up    $AUTH_URL"
-	elif ((${#dead[@]} == ${#DAEMONS[@]} + 2)); then
-		echo "$S  down"
-	else
-		echo "$S  part  not running: ${dead[*]}"
-	fi
+	local dead
+	dead=$(site_dead)
+	case $dead in
+	'') echo "$S       up    $AUTH_URL" ;;
+	"memcached keystone ${DAEMONS[*]}") echo "$S       down" ;;
+	*) echo "$S       part  not running: $dead" ;;
+	esac
 }
