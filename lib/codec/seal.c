@@ -498,7 +498,7 @@ static void fill_letter(const struct opening *o, struct ist_letter *letter)
     const struct header *h = &o->h;
 
     *letter = (struct ist_letter){
-        .kind = (enum ist_kind) h->kind,
+        .kind = (enum ist_letter_kind) h->kind,
         .message = h->message,
         .op = h->op,
         .sender = h->sender,

@@ -37,7 +37,7 @@
 #define IST_SEAL_OVERHEAD 276U /* Most that sealing adds to a body. */
 #define IST_SEAL_MAX      (IST_SEAL_BODY_MAX + IST_SEAL_OVERHEAD)
 
-enum ist_kind {
+enum ist_letter_kind {
     IST_KIND_COMMAND = 1,
     IST_KIND_ACCEPTED,
     IST_KIND_RESULT,
@@ -120,7 +120,7 @@ void ist_peer_wipe(struct ist_peer *);
 
 /* What stands in the header. */
 struct ist_letter {
-    enum ist_kind kind;
+    enum ist_letter_kind kind;
     struct ist_id message, op, sender;
     uint64_t issued_ms, expires_ms, epoch, sequence;
     uint64_t audience_epoch;

@@ -73,7 +73,7 @@ static struct ist_peer *find(void *arg, const uint8_t id[16])
     return memcmp(peer->id_in, id, 16) == 0 ? peer : NULL;
 }
 
-static struct ist_letter letter_of(enum ist_kind kind, const void *body,
+static struct ist_letter letter_of(enum ist_letter_kind kind, const void *body,
                                    size_t size)
 {
     return (struct ist_letter){.kind = kind,
