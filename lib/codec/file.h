@@ -38,6 +38,9 @@ int ist_file_write(const char *path, enum ist_file_care care, const void *data,
  * else owns or may write it. Parents must exist. */
 int ist_file_mkdir(const char *path, struct ist_err *err);
 
+/* Is there such a directory, not writable for others? */
+int ist_file_check_dir(const char *path, struct ist_err *err);
+
 /* An exclusive lock on DIR/NAME, held until the descriptor returned is closed
  * or the process ends. -EBUSY: somebody else has it; it is not waited for. */
 int ist_file_lock(const char *dir, const char *name, struct ist_err *err);

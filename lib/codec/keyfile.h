@@ -4,8 +4,9 @@
  *   root.key    Ed25519 seed, secret. Signs delegations and nothing else, so
  *               that it may be moved offline, and back to renew
  *   root.pub    its public half
- *   online.key  seed of the signing key and the sealing key, secret
- *   delegation  signed by the root: serial, 90 days, kinds of the role
+ *   online.key  seed of the signing key and the sealing key, secret; with
+ *               their delegation, signed by the root: serial, 90 days, kinds
+ *               of the role. One file, so that they change together
  *   tls.key     EC P-256, secret: for the connection to the bus
  *   epoch       rises with every start
  *

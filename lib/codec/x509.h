@@ -71,7 +71,8 @@ int ist_x509_key_hash(const char *key_pem, size_t size, uint8_t ret[32],
 int ist_x509_request_hash(const void *der, size_t size, uint8_t ret[32],
                           struct ist_err *err);
 
-/* Was the leaf signed by that CA, for that use, and is it valid now? */
+/* Was the leaf signed by that CA, for that use, and is it valid now? 'now_ms'
+ * 0: whenever. */
 int ist_x509_verify(const char *pem, size_t size, const char *ca_pem,
                     size_t ca_size, enum ist_x509_use, uint64_t now_ms,
                     struct ist_err *err);
