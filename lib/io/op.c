@@ -1,5 +1,6 @@
 #include "io/op.h"
 
+#include "base/mutant.h"
 #include "io/loop_priv.h"
 
 #include <assert.h>
@@ -39,6 +40,8 @@ void ist_op_begin(struct ist_op *op, ist_op_cancel_fn *cancel)
         assert(ist_op_active(op->parent));
         LIST_INSERT_HEAD(&op->parent->children, op, sibling);
     }
+    if (IST_MUTANT("deadline") && op->parent)
+        return;
     if (op->deadline != UINT64_MAX)
         ist_timer_arm(&op->timer, op->loop, op->deadline, on_deadline);
 }

@@ -1,5 +1,7 @@
 #include "model/merge.h"
 
+#include "base/mutant.h"
+
 #include <errno.h>
 #include <string.h>
 
@@ -114,8 +116,8 @@ static void take_first(struct ist_merge *merge)
 
 static void advance(struct ist_merge *merge)
 {
-    while (merge->n_open_empty == 0 && merge->n_heap > 0 &&
-           merge->n_page < merge->limit)
+    while ((merge->n_open_empty == 0 || IST_MUTANT("merge_order")) &&
+           merge->n_heap > 0 && merge->n_page < merge->limit)
         take_first(merge);
 }
 
@@ -127,7 +129,7 @@ int ist_merge_push(struct ist_merge *merge, uint32_t index,
 
     if (source->state != OPEN)
         return 0; /* Late: it has been judged already. */
-    if (source->has_previous &&
+    if (source->has_previous && !IST_MUTANT("duplicate") &&
         ist_order_cmp(&merge->order, place, &source->previous) <= 0)
         return IST_MERGE_DISORDER;
     row = ist_arena_alloc(merge->arena, sizeof(*row));
@@ -190,7 +192,8 @@ void ist_merge_fail(struct ist_merge *merge, uint32_t index)
         merge->n_open_empty--;
     }
     source->state = FAILED;
-    retract(merge, index);
+    if (!IST_MUTANT("keep_failed"))
+        retract(merge, index);
     advance(merge);
 }
 
