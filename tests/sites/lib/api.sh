@@ -4,19 +4,21 @@
 declare -A API_PATH=([keystone]=/v3 [nova]=/v2.1 [glance]=/v2 [neutron]=/v2.0 [cinder]=/v3/@PROJECT@)
 TOKEN=
 
-# api METHOD SERVICE PATH [HEADER...] [<BODY]: the answer's body; fails, with the answer, on a status of 400 and more.
-# POST, PUT and PATCH of JSON read it from stdin unless it is a terminal or empty.
+# api METHOD SERVICE PATH: the answer's body; fails, with the answer on stderr, on a status of 400 and more. POST sends
+# what is on stdin.
 api() {
-	local method=$1 service=$2 url body answer
-	url=http://127.0.0.1:$(port "$service")${API_PATH[$service]/@PROJECT@/${PROJECT_ID:-}}$3
-	shift 3
-	local options=(-sS --max-time 120 -X "$method" -H "X-Auth-Token: $TOKEN" -H 'OpenStack-API-Version: compute 2.60')
-	[ "$method" != POST ] || options+=(-H 'Content-Type: application/json' --data-binary @-)
-	for body in "$@"; do options+=(-H "$body"); done
+	local url answer options=(-sS --max-time 120 -X "$1" -H "X-Auth-Token: $TOKEN")
+	url=http://127.0.0.1:$(port "$2")${API_PATH[$2]/@PROJECT@/${PROJECT_ID:-}}$3
+	# Cinder answers 400 to a version header that names another service
+	[ "$2" != nova ] || options+=(-H 'OpenStack-API-Version: compute 2.60')
+	[ "$1" != POST ] || options+=(-H 'Content-Type: application/json' --data-binary @-)
+	[ $# -lt 4 ] || options+=(-H 'Content-Type: application/json' --data-binary "$4")
 	answer=$(curl "${options[@]}" -w '\n%{http_code}' "$url") || return 1
-	[[ ${answer##*$'\n'} = [23]* ]] || { echo "error: $S: $method $url: $answer" >&2 && return 1; }
+	[[ ${answer##*$'\n'} = [23]* ]] || { echo "error: $S: $1 $url: $answer" >&2 && return 1; }
 	echo "${answer%$'\n'*}"
 }
+
+put_json() { api PUT "$@"; } # SERVICE PATH JSON
 
 # api_login USER PROJECT PASSWORD: TOKEN and PROJECT_ID for the calls that follow
 api_login() {

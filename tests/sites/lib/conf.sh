@@ -8,6 +8,7 @@ render() {
 	shift
 	for pair in "$@" "SITE=$S" "DIR=$D" "SHIMS=$SHIMS" "RABBIT=$(rabbit_url)" "DB=$(db_url)" "DBARGS=$(db_args)" \
 		"KEYSTONE=$(port keystone)" "GLANCE=$(port glance)" "NEUTRON=$(port neutron)" "MEMCACHED=$(port memcached)"; do
+		# shellcheck disable=SC2001
 		script+="s|@${pair%%=*}@|$(sed 's/[&|\\]/\\&/g' <<<"${pair#*=}")|g;"
 	done
 	sed -e "/^@AUTH@\$/{r $HERE/conf/auth.conf" -e 'd}' "$HERE/conf/$file" | sed "$script"
