@@ -6,6 +6,7 @@ shopt -s inherit_errexit nullglob
 
 REPO=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 BUILD=${ISTHMUS_BUILD:-$REPO/build}
+# shellcheck disable=SC2034 # for those who source this
 CACHE=${ISTHMUS_CACHE:-$BUILD/cache}
 
 # Debian's OpenStack modules belong to /usr/bin/python3; another python3 that comes first on PATH has none of them.

@@ -7,8 +7,8 @@ SITE_PACKAGES=(python3-keystone python3-placement python3-glance python3-nova py
 
 DATA=$CACHE/packages # unpacked, never installed: their postinst scripts would set up daemons and databases
 
-sites_install() {
-	packages_ensure "$STATE/log/install.log" "${SITE_PACKAGES[@]}"
+sites_install() { # [PACKAGE...]: what the caller needs besides
+	packages_ensure "$STATE/log/install.log" "${SITE_PACKAGES[@]}" "$@"
 	[ -e "$DATA/usr/share/nova-common/api-paste.ini" ] && return
 	mkdir -p "$DATA/deb" "$STATE/log"
 	(cd "$DATA/deb" && apt-get -q download {nova,neutron,cinder,glance}-common) >>"$STATE/log/install.log" 2>&1 ||

@@ -117,4 +117,5 @@ site_status() {
 	"memcached keystone ${DAEMONS[*]}") echo "$S       down" ;;
 	*) echo "$S       part  not running: $dead" ;;
 	esac
+	[ -z "$dead" ]
 }
