@@ -1,0 +1,430 @@
+/* Happy path: seal the call, publish it (mandatory, confirmed, with the time
+ * left as its expiration), take frames 0, 1, 2... until the one marked last.
+ *
+ * A call ends once for whichever reason comes first, by end(). The publish may
+ * still wait for its confirm then: it is cancelled, and the op finishes when it
+ * has let go. */
+#include "survey/desk.h"
+
+#include "base/log.h"
+#include "base/mutant.h"
+#include "codec/unpack.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#define SCRATCH_MAX  (4U * 1024 * 1024) /* One frame, opened. */
+#define PACKING_MAX  (256U * 1024)      /* One call, packed. */
+#define LIFETIME_MAX 60000U             /* Of a query (codec/seal.h). */
+
+const struct ist_row desk_rows[] = {
+    {"calls.max", IST_ROW_U64, offsetof(struct desk_conf, calls_max), "20000",
+     1, 1000000, 0,
+     "Calls to sites open at once; beyond it a site counts as failed, busy."},
+    {"calls.clock_skew", IST_ROW_MS, offsetof(struct desk_conf, skew_ms), "30s",
+     0, 120000, 0, "Clock difference between hub and sites that is borne."},
+    IST_ROW_END,
+};
+
+static int call_cmp(struct desk_call *a, struct desk_call *b)
+{
+    return ist_id_cmp(&a->id, &b->id);
+}
+
+RB_GENERATE_INTERNAL(desk_calls, desk_call, node, call_cmp,
+                     __attribute__((unused)) static)
+
+/* Ending a call */
+
+static void settle(struct desk_call *call)
+{
+    if (call->publishing) {
+        ist_op_cancel(&call->publish.op, -ECANCELED);
+        return;
+    }
+    ist_op_finish(&call->op, call->end_rc);
+}
+
+/* Once; what comes afterwards finds no open call. */
+static void end(struct desk_call *call, int rc)
+{
+    if (call->ended)
+        return;
+    call->ended = true;
+    call->end_rc = rc;
+    RB_REMOVE(desk_calls, &call->desk->calls, call);
+    call->desk->n_open--;
+    settle(call);
+}
+
+static void end_with(struct desk_call *call, int rc, const char *text)
+{
+    if (call->ended)
+        return;
+    ist_err_set(&call->op.err, rc, "%s", text);
+    call->op.err.retryable = rc != DESK_BROKEN && rc != DESK_TOO_LARGE;
+    end(call, rc);
+}
+
+/* Sealing and sending */
+
+static int seal_for(struct desk_call *call, enum ist_letter_kind kind,
+                    const ProtobufCMessage *body, uint64_t lifetime_ms,
+                    struct ist_letter *letter, struct ist_sb *out)
+{
+    struct desk *desk = call->desk;
+    uint64_t now = ist_loop_wall(desk->loop);
+
+    ist_arena_reset(&desk->packing);
+    *letter = (struct ist_letter){.kind = kind,
+                                  .op = call->id,
+                                  .expires_ms = now + lifetime_ms,
+                                  .audience_epoch = call->epoch};
+    letter->body = ist_pack(body, &desk->packing, &letter->body_size);
+    if (!letter->body)
+        return -EMSGSIZE;
+    return ist_seal(desk->self, &call->site->peer, now, letter, out);
+}
+
+static struct ist_bus_message message_to(const char *key, const char *type,
+                                         const struct ist_sb *body,
+                                         uint64_t lifetime_ms)
+{
+    return (struct ist_bus_message){.exchange = "x.req",
+                                    .key = key,
+                                    .body = body->data,
+                                    .size = body->len,
+                                    .type = type,
+                                    .mandatory = true,
+                                    .expiration_ms = lifetime_ms};
+}
+
+static void site_key(const struct desk_call *call, char key[48])
+{
+    snprintf(key, 48, "site.%s", call->site->name);
+}
+
+/* Cancel and credit: at most once, never waited for. If one is lost, the
+ * deadline ends what it would have ended. */
+static void send_aside(struct desk_call *call, enum ist_letter_kind kind,
+                       const char *type, const ProtobufCMessage *body)
+{
+    IST_CLEANUP(ist_sb_fini) struct ist_sb wire;
+    struct ist_letter letter;
+    struct ist_bus_message message;
+    char key[48];
+
+    ist_sb_init(&wire, 0);
+    if (seal_for(call, kind, body, 10000, &letter, &wire))
+        return;
+    site_key(call, key);
+    message = message_to(key, type, &wire, 10000);
+    message.mandatory = false;
+    ist_bus_send(call->desk->bus, &message);
+}
+
+static void on_cancel(struct ist_op *op)
+{
+    struct desk_call *call = IST_CONTAINER(op, struct desk_call, op);
+    Isthmus__V1__Cancel nothing = ISTHMUS__V1__CANCEL__INIT;
+
+    if (call->ended)
+        return;
+    send_aside(call, IST_KIND_CANCEL, "cancel", &nothing.base);
+    end(call, -ECANCELED); /* finish() puts the reason in its place. */
+}
+
+static void on_published(struct ist_op *op)
+{
+    static const struct {
+        int rc, outcome;
+        const char *text;
+    } rows[] = {
+        {IST_BUS_UNROUTABLE, DESK_NO_QUEUE,
+         "the broker has no queue for it: was it added to this broker?"},
+        {IST_BUS_FULL, DESK_FULL,
+         "its queue on the broker is full: its agent does not keep up"},
+        {IST_BUS_DENIED, DESK_NO_QUEUE,
+         "the broker does not let the hub publish to it"},
+    };
+    struct desk_call *call = IST_CONTAINER(op, struct desk_call, publish.op);
+
+    call->publishing = false;
+    if (call->ended) {
+        settle(call);
+        return;
+    }
+    for (size_t i = 0; i < IST_COUNT(rows); i++) {
+        if (op->rc == rows[i].rc)
+            end_with(call, rows[i].outcome, rows[i].text);
+    }
+    if (op->rc < 0)
+        end_with(call, DESK_NO_BUS,
+                 op->rc == -EAGAIN ? "the broker takes no messages at present"
+                                   : "the hub has no connection to the bus");
+}
+
+static void publish(struct desk_call *call, const struct ist_sb *wire,
+                    uint64_t left_ms)
+{
+    struct ist_bus_message message;
+    char key[48];
+
+    site_key(call, key);
+    message = message_to(key, "call", wire, left_ms);
+    ist_op_prepare(&call->publish.op, call->desk->loop, &call->op, 0,
+                   on_published);
+    call->publishing = true;
+    ist_bus_publish(call->desk->bus, &call->publish, &message);
+}
+
+/* What can be known before anything is sent. */
+static bool is_hopeless(struct desk_call *call)
+{
+    struct desk *desk = call->desk;
+    const struct sites_site *site = call->site;
+
+    if (site->state == SITES_ABSENT || site->state == SITES_REMOVED ||
+        site->peer.epoch == 0)
+        end_with(call, DESK_ABSENT,
+                 site->heard_ms ? "its agent has not been heard for 10 s"
+                                : "its agent has not been heard yet");
+    else if (!desk->bus->is_up)
+        end_with(call, DESK_NO_BUS, "the hub has no connection to the bus");
+    else if (desk->n_open > desk->conf.calls_max)
+        end_with(call, DESK_BUSY, "the hub has too many calls open");
+    return call->ended;
+}
+
+static uint64_t time_left(const struct desk_call *call)
+{
+    uint64_t now = ist_loop_now(call->desk->loop);
+    uint64_t left = call->op.deadline > now ? call->op.deadline - now : 1;
+
+    return left < LIFETIME_MAX ? left : LIFETIME_MAX;
+}
+
+void desk_call_start(struct desk *desk, struct desk_call *call,
+                     Isthmus__V1__Call *what)
+{
+    IST_CLEANUP(ist_sb_fini) struct ist_sb wire;
+    struct ist_letter letter;
+    uint64_t left;
+    char word[48];
+    int rc;
+
+    call->desk = desk;
+    call->id = ist_id_random();
+    if (IST_MUTANT("late_answer"))
+        call->id = call->site->peer.uid;
+    call->epoch = call->site->peer.epoch;
+    call->next_index = 0;
+    call->ended = call->publishing = false;
+    call->sent_ms = ist_loop_now(desk->loop);
+    call->heard_ms = 0;
+    call->publish = (struct ist_bus_publish){0};
+    ist_op_begin(&call->op, on_cancel);
+    RB_INSERT(desk_calls, &desk->calls, call);
+    desk->n_open++;
+    desk->counts.calls++;
+    if (is_hopeless(call))
+        return;
+    left = time_left(call);
+    snprintf(word, sizeof(word), "%s-%" PRIu64, desk->word,
+             ist_bus_generation(desk->bus));
+    what->reply_word = word;
+    what->timeout_ms = (uint32_t) left;
+    ist_sb_init(&wire, 0);
+    rc = seal_for(call, IST_KIND_QUERY, &what->base, left, &letter, &wire);
+    if (rc) {
+        end_with(call, DESK_TOO_LARGE, "the call is too large to send");
+        return;
+    }
+    memcpy(call->hash, letter.hash, sizeof(call->hash));
+    publish(call, &wire, left);
+}
+
+void desk_call_credit(struct desk_call *call, uint32_t records)
+{
+    Isthmus__V1__Credit credit = ISTHMUS__V1__CREDIT__INIT;
+
+    if (call->ended)
+        return;
+    credit.records = records;
+    send_aside(call, IST_KIND_CREDIT, "credit", &credit.base);
+}
+
+/* Answers */
+
+static void take_failure(struct desk_call *call,
+                         const Isthmus__V1__Failure *failure)
+{
+    call->failure = failure->code;
+    ist_err_set(&call->op.err, DESK_FAILED, "%s",
+                failure->text[0] ? failure->text : "failed without a reason");
+    call->op.err.http = (int) failure->http;
+    call->op.err.retryable = failure->retryable;
+    end(call, DESK_FAILED);
+}
+
+static void take_frame(struct desk_call *call, const struct ist_letter *letter)
+{
+    const Isthmus__V1__Reply *reply =
+        ist_unpack(&isthmus__v1__reply__descriptor, call->arena, letter->body,
+                   letter->body_size);
+    int rc;
+
+    if (!reply) {
+        end_with(call, call->arena->exceeded ? DESK_TOO_LARGE : DESK_BROKEN,
+                 call->arena->exceeded
+                     ? "its answer is over the cap of one request"
+                     : "its answer cannot be read");
+        return;
+    }
+    if (reply->index < call->next_index && !IST_MUTANT("duplicate"))
+        return; /* Seen: the bus may deliver twice. */
+    if (reply->index > call->next_index) {
+        end_with(call, DESK_BROKEN, "a part of its answer was lost");
+        call->op.err.retryable = true;
+        return;
+    }
+    call->next_index++;
+    call->heard_ms = ist_loop_now(call->desk->loop);
+    rc = call->on_frame(call, reply);
+    if (rc)
+        end(call, rc);
+    else if (reply->failure)
+        take_failure(call, reply->failure);
+    else if (reply->last)
+        end(call, 0);
+}
+
+static void take_answer(struct desk *desk, const struct sites_site *site,
+                        const struct ist_letter *letter)
+{
+    struct desk_call key = {.id = letter->op}, *call;
+
+    call = RB_FIND(desk_calls, &desk->calls, &key);
+    if (!call) {
+        desk->counts.late++;
+        return;
+    }
+    if (call->site != site ||
+        (memcmp(call->hash, letter->request_hash, sizeof(call->hash)) != 0 &&
+         !IST_MUTANT("late_answer"))) {
+        desk->counts.broken++;
+        return;
+    }
+    desk->counts.frames++;
+    take_frame(call, letter);
+}
+
+static void take_presence(struct desk *desk, struct sites_site *site,
+                          const struct ist_letter *letter)
+{
+    const Isthmus__V1__Presence *presence =
+        ist_unpack(&isthmus__v1__presence__descriptor, &desk->scratch,
+                   letter->body, letter->body_size);
+
+    if (!presence) {
+        desk->counts.broken++;
+        return;
+    }
+    desk->counts.presences++;
+    sites_presence(desk->sites, site, presence, letter->issued_ms);
+}
+
+/* Everything that reaches the hub passes here. */
+static void take(struct desk *desk, const struct ist_bus_message *message)
+{
+    struct sites_site *site;
+    struct ist_letter letter;
+    struct ist_peer *peer;
+    int rc;
+
+    ist_arena_reset(&desk->scratch);
+    rc = ist_open(desk->self, sites_find_peer, desk->sites,
+                  ist_loop_wall(desk->loop), desk->conf.skew_ms, message->body,
+                  message->size, &desk->scratch, &letter, &peer);
+    if (rc) {
+        desk->counts.refused[rc]++;
+        ist_log_debug("survey", "message refused: %s key=%s",
+                      ist_seal_refusal_name(rc), message->key);
+        return;
+    }
+    site = sites_of_peer(peer);
+    sites_heard(desk->sites, site);
+    switch (letter.kind) {
+    case IST_KIND_ANSWER:
+        take_answer(desk, site, &letter);
+        return;
+    case IST_KIND_HEARTBEAT:
+        take_presence(desk, site, &letter);
+        return;
+    default:
+        desk->counts.broken++;
+    }
+}
+
+static void on_reply(struct ist_bus_consumer *consumer,
+                     const struct ist_bus_message *message)
+{
+    take(IST_CONTAINER(consumer, struct desk, replies), message);
+}
+
+static void on_alive(struct ist_bus_consumer *consumer,
+                     const struct ist_bus_message *message)
+{
+    take(IST_CONTAINER(consumer, struct desk, alive), message);
+}
+
+void desk_down(struct desk *desk, const struct ist_err *err)
+{
+    struct desk_call *call;
+
+    (void) err;
+    while ((call = RB_MIN(desk_calls, &desk->calls)))
+        end_with(call, DESK_NO_BUS,
+                 "the hub lost its connection to the bus meanwhile");
+}
+
+void desk_init(struct desk *desk, struct ist_loop *loop, struct ist_bus *bus,
+               struct sites *sites, struct ist_self *self, const char *word,
+               const struct desk_conf *conf)
+{
+    *desk = (struct desk){
+        .loop = loop, .bus = bus, .sites = sites, .self = self, .conf = *conf};
+    RB_INIT(&desk->calls);
+    ist_arena_init(&desk->scratch, SCRATCH_MAX);
+    ist_arena_init(&desk->packing, PACKING_MAX);
+    snprintf(desk->word, sizeof(desk->word), "%s", word);
+    snprintf(desk->reply_queue, sizeof(desk->reply_queue), "hub.%s.{n}.rep",
+             desk->word);
+    snprintf(desk->reply_key, sizeof(desk->reply_key), "%s-{n}.*", desk->word);
+    snprintf(desk->alive_queue, sizeof(desk->alive_queue), "hub.%s.{n}.alive",
+             desk->word);
+    desk->replies = (struct ist_bus_consumer){.queue = desk->reply_queue,
+                                              .bind_exchange = "x.rep",
+                                              .bind_key = desk->reply_key,
+                                              .deliver = on_reply};
+    desk->alive = (struct ist_bus_consumer){.queue = desk->alive_queue,
+                                            .bind_exchange = "x.evt",
+                                            .bind_key = "*.alive",
+                                            .ttl_ms = 15000,
+                                            .max_length = 20000,
+                                            .deliver = on_alive};
+    ist_bus_consume(bus, &desk->replies);
+    ist_bus_consume(bus, &desk->alive);
+}
+
+void desk_fini(struct desk *desk)
+{
+    assert(RB_EMPTY(&desk->calls));
+    ist_bus_cancel(desk->bus, &desk->replies);
+    ist_bus_cancel(desk->bus, &desk->alive);
+    ist_arena_fini(&desk->scratch);
+    ist_arena_fini(&desk->packing);
+}
