@@ -3,8 +3,9 @@
  * The state directory holds the key files (codec/keyfile.h) and, after the
  * hub's bundle was imported:
  *
- *   hub.bundle     as imported; pins the hub's root key
- *   bus/url, bus/ca.pem, bus/cert.pem
+ *   site.bundle    as it was exported
+ *   hub.bundle     as it was imported; pins the hub's root key
+ *   bus/url, bus/ca.pem, bus/cert.pem: out of it
  *   hub.epoch      highest epoch seen of the hub */
 #ifndef KEYS_KEYS_H
 #define KEYS_KEYS_H
@@ -29,9 +30,13 @@ struct keys {
     uint64_t certificate_until_ms, hub_until_ms; /* When these run out. */
 
     /* Private to keys.c. */
-    uint64_t epoch_stored;
-    struct ist_work store;
     struct ist_loop *loop;
+    uint64_t epoch_stored;
+    struct keys_store {
+        struct ist_work work;
+        char path[PATH_MAX];
+        uint64_t epoch;
+    } store;
 };
 
 /* For the agent at start: loads everything, checks that it is valid now, takes

@@ -8,6 +8,7 @@
 #define ADMIN_TOPOLOGY_H
 
 #include <jansson.h>
+#include <stdbool.h>
 #include <stddef.h>
 
 #define TOPOLOGY_VHOST "/isthmus"
@@ -21,7 +22,7 @@ struct topology_names {
 /* Definitions as RabbitMQ takes them: with 'shared' the vhost and all that is
  * there once, and for each name its user, rights, queues and bindings. A new
  * reference; NULL when memory is out. */
-json_t *topology_definitions(const struct topology_names *, int shared);
+json_t *topology_definitions(const struct topology_names *, bool shared);
 
 /* The table itself, with the words unreplaced and the objects that hubs make
  * at run time. A new reference. */

@@ -1,0 +1,60 @@
+/* What the commands share about the hub's directory. */
+#ifndef ADMIN_HOME_PRIV_H
+#define ADMIN_HOME_PRIV_H
+
+#include "admin/home.h"
+#include "base/sb.h"
+#include "codec/x509.h"
+
+#define ADMIN_LOCK ".admin"
+
+/* Days that certificates are valid. Those of sites are renewed by another
+ * 'site add', all others by another 'setup'. */
+#define ADMIN_CA_DAYS     3650
+#define ADMIN_SERVER_DAYS 397
+#define ADMIN_HUB_DAYS    90
+#define ADMIN_SITE_DAYS   30
+
+/* Fills paths, user and address from word, hosts and port. */
+int admin_home_derive(struct admin_home *, struct ist_err *err);
+
+/* Writes hub.json. */
+int admin_home_write(const struct admin_home *, struct ist_err *err);
+
+/* Reads hub.json alone; 'keys' are there already. -ENOENT: not yet. */
+int admin_home_read(struct admin_home *, struct ist_err *err);
+
+/* DIR/name of the hub's directory into PATH_MAX bytes. */
+int admin_path(const struct admin_home *, const char *name, char *path,
+               struct ist_err *err);
+
+/* Is that a hub's word: ^h[0-9]{1,6}(-[a-z0-9-]{1,8})?$ */
+bool admin_word_ok(const char *word);
+/* A DNS name or an address, fit for a certificate and a URL. */
+bool admin_host_ok(const char *host);
+
+/* Files by their name in the directory. 'secret' for keys. */
+int admin_read(const struct admin_home *, const char *name, bool secret,
+               struct ist_sb *, struct ist_err *err);
+int admin_write(const struct admin_home *, const char *name, bool secret,
+                const struct ist_sb *, struct ist_err *err);
+
+/* Builders for PEM; the secret one is wiped. */
+void admin_pem_init(struct ist_sb *);
+void admin_pem_fini(struct ist_sb *);
+#define ADMIN_PEM IST_CLEANUP(admin_pem_fini) struct ist_sb
+
+/* Signs with the CA of that name ("bus", "http"). */
+int admin_issue(const struct admin_home *, const char *ca, const void *request,
+                size_t request_size, const struct ist_x509_leaf *,
+                struct ist_sb *pem, struct ist_err *err);
+
+/* Has this certificate of that CA, key and use more than a third of 'days'
+ * left? */
+bool admin_is_fresh(const struct ist_sb *pem, const struct ist_sb *ca,
+                    const uint8_t key_hash[32], const struct ist_x509_leaf *);
+
+/* Says it on stderr; returns 1. */
+int admin_complain(const struct ist_err *err);
+
+#endif
