@@ -1,0 +1,52 @@
+/* The hub as its client sees it: GET and an object of JSON. Only http and
+ * https, no redirects; the token comes from the environment or a file and is
+ * shown nowhere. */
+#ifndef CLI_HUB_H
+#define CLI_HUB_H
+
+#include "base/sb.h"
+#include "cli/args.h"
+
+#include <curl/curl.h>
+#include <jansson.h>
+
+/* Bytes of one answer, unpacked; more is a failure of that command. */
+#define CLI_ANSWER_MAX (64U << 20)
+
+/* Bytes of a token; longer ones are refused. */
+#define CLI_TOKEN_MAX 8192
+
+struct cli_hub {
+    const struct cli_args *args; /* Borrowed. */
+    CURL *curl;
+    struct curl_slist *headers;
+    char *base;  /* "https://hub.example.net" */
+    char *token; /* Or NULL; wiped at the end. */
+    uint64_t timeout_ms;
+    uint64_t begun_ns; /* Of the request that runs. */
+    bool waiting;      /* The line that says so stands on the terminal. */
+    struct ist_sb answer, answer_headers;
+    char error[CURL_ERROR_SIZE];
+};
+
+/* Says what is wrong and returns enum cli_exit, as all of these. Always needs
+ * the fini. */
+int cli_hub_init(struct cli_hub *, const struct cli_args *);
+void cli_hub_fini(struct cli_hub *);
+
+/* 'path' begins with a '/'. 0 when an answer came, whatever its status: then
+ * *ret is the caller's, an object, or NULL when the body was none. */
+int cli_hub_get(struct cli_hub *, const char *path, long *ret_status,
+                json_t **ret);
+
+/* Says in words what an answer of 300 and above means. */
+int cli_hub_problem(long status, const json_t *body);
+
+/* Appends "?name=value" or "&name=value", percent-encoded; nothing when
+ * 'value' is NULL. */
+void cli_hub_query(struct ist_sb *path, const char *name, const char *value);
+
+/* Appends text as one segment of a path. */
+void cli_hub_segment(struct ist_sb *path, const char *text);
+
+#endif
