@@ -452,19 +452,21 @@ static int mem_ack(struct ist_bus *base, struct ist_bus_consumer *consumer,
 static void on_connect(struct ist_timer *timer)
 {
     struct mem_bus *bus = IST_CONTAINER(timer, struct mem_bus, connect_timer);
-    struct mem_sub *sub, *next;
+    struct ist_err err = {0};
+    struct mem_sub *sub;
 
     if (bus->broker->is_down)
         return; /* Its return connects us. */
     bus->base.generation = ist_bus_next_generation(&bus->base);
     bus->base.is_up = true;
     bus->base.n_connects++;
-    TAILQ_FOREACH_SAFE(sub, &bus->subs, bus_link, next)
+    /* A refusal is reported from the consumer's timer: the owner, when told,
+     * may cancel others of this list. */
+    TAILQ_FOREACH(sub, &bus->subs, bus_link)
     {
-        sub_attach(sub);
+        if (mem_attach(sub, &err))
+            ist_timer_arm_in(&sub->retry, bus->base.loop, 0, on_retry);
     }
-    if (!bus->base.is_up || bus->is_closing)
-        return;
     if (bus->base.events->up)
         bus->base.events->up(&bus->base);
     if (bus->broker->is_blocked)
