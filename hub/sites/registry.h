@@ -57,8 +57,8 @@ struct sites_site {
     uint64_t heard_ms;   /* Wall time of the last presence; 0: never. */
 
     /* As it said in its last presence; text is printable ASCII. */
-    int64_t clock_offset_ms; /* Its clock minus ours, time on the way taken
-                              * off its side. */
+    int64_t
+        clock_offset_ms; /* Its clock minus ours, less the time on the way. */
     char version[32];
     char policy_mode[16]; /* "active", "read-only", "frozen", "unknown". */
     uint8_t policy_digest[32];
@@ -72,10 +72,9 @@ struct sites_site {
     /* Private to registry.c. */
     struct sites *sites;
     struct ist_timer silence;
-    uint64_t epoch_stored, epoch_storing;
-    struct ist_work store;
-    char store_path[256];
-    bool seen_in_scan;
+    uint64_t epoch_known;  /* For RESTART. */
+    uint64_t epoch_stored; /* On disk, or on its way there. */
+    bool in_scan, storing;
     RB_ENTRY(sites_site) by_name, by_key;
     TAILQ_ENTRY(sites_site) removed_link;
 };
@@ -113,7 +112,7 @@ struct sites_site *sites_of_peer(struct ist_peer *);
 /* All known sites in the order of their names. NULL begins, and ends. */
 struct sites_site *sites_next(struct sites *, struct sites_site *);
 size_t sites_count(const struct sites *);
-size_t sites_count_state(const struct sites *, enum sites_state);
+size_t sites_count_state(struct sites *, enum sites_state);
 
 /* To be called after each message that ist_open() accepted of it: a risen
  * epoch is stored in the pool. Cheap when it did not rise. */

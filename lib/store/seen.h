@@ -20,6 +20,7 @@
 #include "io/op.h"
 
 #include <bsd/sys/queue.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -42,7 +43,8 @@ struct ist_seen_conf {
 };
 
 /* A request. The caller prepares 'op' and fills the rest; 'raw' is borrowed
- * until 'done'. */
+ * until 'done'. One cancelled in mid-write finishes with the reason, though it
+ * may be on disk. */
 struct ist_seen_record {
     struct ist_op op; /* rc: 0, an outcome, or a fault. */
 
@@ -56,7 +58,9 @@ struct ist_seen_record {
     struct ist_id first_message;
 
     /* Private to seen.c. */
+    struct ist_seen *seen;
     int outcome;
+    bool queued;
     STAILQ_ENTRY(ist_seen_record) link;
 };
 
