@@ -58,13 +58,13 @@ const struct cli_option cli_options[] = {
     {"project", 0, "PROJECT", NULL, LIST, OPT_PROJECT,
      "only what belongs to this project"},
     {"sort", 0, "KEY[,KEY...]", NULL, LIST, OPT_SORT,
-     "order of the rows: created_at, updated_at, name, status, id, project; "
-     "\"-KEY\" or \"KEY:desc\" descends"},
+     "order of the rows: created_at, updated_at, name, status, id, project "
+     "and what else the kind has; \"-KEY\" or \"KEY:desc\" descends"},
     {"limit", 0, "N", NULL, LIST, OPT_LIMIT,
      "at most N rows; all of them without it"},
     {"deadline", 0, "TIME", NULL, LIST | SHOW, OPT_DEADLINE,
      "how long the sites may take, 100ms to 60s; the hub's choice without it"},
-    {"partial", 0, "allow|deny", "allow deny", LIST, OPT_PARTIAL,
+    {"partial", 0, "allow|deny", "allow deny", LIST | SHOW, OPT_PARTIAL,
      "whether an answer of only some sites will do (it does by default)"},
     {"long", 0, NULL, NULL, LISTS, OPT_LONG, "more columns"},
     {"fields", 0, "MEMBER[,MEMBER...]", NULL, LISTS, OPT_FIELDS,
@@ -140,7 +140,7 @@ static int add_name(const struct cli_option *option, struct cli_names *names,
                     const char *value)
 {
     if (names->n == CLI_COLUMNS_MAX)
-        return cli_fail(CLI_USAGE, "--%s: more than %d", option->name,
+        return cli_fail(CLI_USAGE, "--%s: more than %d of them", option->name,
                         CLI_COLUMNS_MAX);
     names->names[names->n++] = value;
     return 0;
@@ -169,17 +169,18 @@ static int add_sites(struct cli_args *args, const struct cli_option *option,
     return 0;
 }
 
-/* "-name", "name:desc" and "name:asc" are all understood. */
+#define KEY_LETTERS "abcdefghijklmnopqrstuvwxyz_"
+
+/* Which keys a kind has, the hub says.
+ * "-name", "name:desc" and "name:asc" are all understood. */
 static int add_sort(struct cli_args *args, const struct cli_option *option,
                     const char *value)
 {
-    static const char *const keys[] = {"created_at", "updated_at", "name",
-                                       "status",     "id",         "project"};
     const char *at = value, *item;
     size_t len;
 
     while (ist_parse_item(&at, &item, &len)) {
-        size_t skip = len && *item == '-', n = len - skip, i;
+        size_t skip = len && *item == '-', n = len - skip;
         const char *colon = memchr(item, ':', len);
         bool descends = skip;
 
@@ -192,16 +193,11 @@ static int add_sort(struct cli_args *args, const struct cli_option *option,
                 return bad_value(option, value, "has no such direction");
             n -= tail;
         }
-        for (i = 0; i < IST_COUNT(keys); i++) {
-            if (strlen(keys[i]) == n && memcmp(keys[i], item + skip, n) == 0)
-                break;
-        }
-        if (i == IST_COUNT(keys))
-            return bad_value(option, value,
-                             "is none of: created_at updated_at name status "
-                             "id project");
-        ist_sb_printf(&args->sort, "%s%s%s", args->sort.len ? "," : "",
-                      descends ? "-" : "", keys[i]);
+        if (n == 0 || strspn(item + skip, KEY_LETTERS) < n)
+            return bad_value(option, value, "is no list of keys");
+        ist_sb_printf(&args->sort, "%s%s", args->sort.len ? "," : "",
+                      descends ? "-" : "");
+        ist_sb_add(&args->sort, item + skip, n);
     }
     return 0;
 }
@@ -228,6 +224,9 @@ static int set_fields(struct cli_args *args, const struct cli_option *option,
         }
         if (len == 0)
             return bad_value(option, value, "has an empty member");
+        if (args->fields.n == CLI_FIELDS_MAX)
+            return cli_fail(CLI_USAGE, "--fields: more than %d members",
+                            CLI_FIELDS_MAX);
         if (add_name(option, &args->fields, copy))
             return CLI_USAGE;
         copy += len + 1;

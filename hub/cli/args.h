@@ -36,7 +36,8 @@ struct cli_option {
 extern const struct cli_option cli_options[]; /* Ended by a NULL name. */
 
 #define CLI_WORDS_MAX   8    /* Words of a command; more is a usage error. */
-#define CLI_COLUMNS_MAX 64   /* Of -c, of --sort-column, of --fields. */
+#define CLI_COLUMNS_MAX 64   /* Of -c, of --sort-column. */
+#define CLI_FIELDS_MAX  15   /* Members of --fields: the hub's own limit. */
 #define CLI_VALUE_MAX   1024 /* Bytes of one argument. */
 
 struct cli_names {

@@ -450,7 +450,7 @@ static void say_sites(const json_t *body)
     json_array_foreach(json_object_get(body, "sites"), i, site)
     {
         const char *name = json_string_value(json_object_get(site, "site"));
-        const char *why = json_string_value(json_object_get(site, "detail"));
+        const char *why = json_string_value(json_object_get(site, "reason"));
 
         if (name)
             cli_say("site %s: %s", name, why ? why : "failed");

@@ -193,11 +193,12 @@ static const struct cli_column site_columns[] = {
     NAME,
     STATUS("State", "state"),
     PLAIN("Last Seen", "last_seen"),
-    PLAIN("Latency (ms)", "latency_ms"),
+    PLAIN("Policy Mode", "policy_mode"),
     {"Services", "services", 0, NULL, human_services},
     PLAIN("Agent Version", "agent_version"),
     LONG("UID", "uid"),
-    LONG("Policy Mode", "policy_mode"),
+    LONG("State Since", "state_since"),
+    LONG("Agent Started", "agent_started"),
     LONG("Open Calls", "open_calls"),
     LONG("Clock Offset (ms)", "clock_offset_ms"),
     END,
@@ -235,9 +236,9 @@ static const struct cli_column flavor_columns[] = {
 };
 
 static const struct cli_column keypair_columns[] = {
-    PLAIN("Name", "name|keypair.name"),
-    PLAIN("Fingerprint", "fingerprint|keypair.fingerprint"),
-    PLAIN("Type", "type|keypair.type"),
+    NAME,
+    PLAIN("Fingerprint", "fingerprint"),
+    PLAIN("Type", "type"),
     SITE,
     END,
 };
@@ -395,39 +396,88 @@ static const struct cli_column zone_columns[] = {
 };
 
 static const struct cli_column quota_columns[] = {
-    PLAIN("Project", "project_id|tenant_id|id"),
+    PLAIN("Project", "id"),
+    PLAIN("Instances", "instances"),
     PLAIN("Cores", "cores"),
     PLAIN("RAM", "ram"),
-    PLAIN("Instances", "instances"),
+    PLAIN("Key Pairs", "key_pairs"),
+    PLAIN("Server Groups", "server_groups"),
+    SITE,
+    LONG("Server Group Members", "server_group_members"),
+    LONG("Metadata Items", "metadata_items"),
+    END,
+};
+
+static const struct cli_column network_quota_columns[] = {
+    PLAIN("Networks", "network"),
+    PLAIN("Subnets", "subnet"),
+    PLAIN("Ports", "port"),
+    PLAIN("Routers", "router"),
+    PLAIN("Floating IPs", "floatingip"),
+    PLAIN("Security Groups", "security_group"),
+    SITE,
+    LONG("Security Group Rules", "security_group_rule"),
+    LONG("Subnet Pools", "subnetpool"),
+    LONG("RBAC Policies", "rbac_policy"),
+    END,
+};
+
+static const struct cli_column volume_quota_columns[] = {
+    PLAIN("Project", "id"),
     PLAIN("Volumes", "volumes"),
     PLAIN("Gigabytes", "gigabytes"),
-    PLAIN("Networks", "network|networks"),
-    PLAIN("Ports", "port|ports"),
-    PLAIN("Floating IPs", "floatingip|floating_ips"),
+    PLAIN("Snapshots", "snapshots"),
+    PLAIN("Backups", "backups"),
     SITE,
-    LONG("Key Pairs", "key_pairs"),
-    LONG("Server Groups", "server_groups"),
-    LONG("Snapshots", "snapshots"),
-    LONG("Subnets", "subnet|subnets"),
-    LONG("Routers", "router|routers"),
-    LONG("Security Groups", "security_group|security_groups"),
+    LONG("Backup Gigabytes", "backup_gigabytes"),
+    LONG("Per Volume Gigabytes", "per_volume_gigabytes"),
+    LONG("Groups", "groups"),
     END,
 };
 
 static const struct cli_column limit_columns[] = {
-    PLAIN("Cores Used", "absolute.totalCoresUsed"),
-    PLAIN("Cores", "absolute.maxTotalCores"),
-    PLAIN("RAM Used", "absolute.totalRAMUsed"),
-    PLAIN("RAM", "absolute.maxTotalRAMSize"),
-    PLAIN("Instances Used", "absolute.totalInstancesUsed"),
-    PLAIN("Instances", "absolute.maxTotalInstances"),
-    PLAIN("Volumes Used", "absolute.totalVolumesUsed"),
-    PLAIN("Volumes", "absolute.maxTotalVolumes"),
+    PLAIN("Instances Used", "totalInstancesUsed"),
+    PLAIN("Instances", "maxTotalInstances"),
+    PLAIN("Cores Used", "totalCoresUsed"),
+    PLAIN("Cores", "maxTotalCores"),
+    PLAIN("RAM Used", "totalRAMUsed"),
+    PLAIN("RAM", "maxTotalRAMSize"),
     SITE,
-    LONG("Gigabytes Used", "absolute.totalGigabytesUsed"),
-    LONG("Gigabytes", "absolute.maxTotalVolumeGigabytes"),
-    LONG("Server Groups", "absolute.maxServerGroups"),
-    LONG("Key Pairs", "absolute.maxTotalKeypairs"),
+    LONG("Server Groups Used", "totalServerGroupsUsed"),
+    LONG("Server Groups", "maxServerGroups"),
+    LONG("Key Pairs", "maxTotalKeypairs"),
+    END,
+};
+
+static const struct cli_column server_group_columns[] = {
+    ID, NAME,
+    PLAIN("Policy", "policy"),
+    SITE,
+    LONG("Members", "members"),
+    LONG("Project", "project_id"),
+    LONG("User", "user_id"),
+    END,
+};
+
+static const struct cli_column compute_service_columns[] = {
+    ID,
+    PLAIN("Binary", "binary"),
+    PLAIN("Host", "host"),
+    PLAIN("Zone", "zone"),
+    STATUS("Status", "status"),
+    STATUS("State", "state"),
+    PLAIN("Updated At", "updated_at"),
+    SITE,
+    LONG("Disabled Reason", "disabled_reason"),
+    END,
+};
+
+static const struct cli_column volume_type_columns[] = {
+    ID, NAME,
+    PLAIN("Is Public", "is_public"),
+    SITE,
+    LONG("Description", "description"),
+    LONG("Properties", "extra_specs"),
     END,
 };
 
@@ -436,7 +486,11 @@ const struct cli_kind cli_kinds[] = {
     {"server", NULL, "servers", "servers", server_columns},
     {"flavor", NULL, "flavors", "flavors", flavor_columns},
     {"keypair", NULL, "keypairs", "key pairs", keypair_columns},
+    {"server-group", NULL, "server-groups", "server groups",
+     server_group_columns},
     {"hypervisor", NULL, "hypervisors", "hypervisors", hypervisor_columns},
+    {"compute-service", NULL, "compute-services", "compute services",
+     compute_service_columns},
     {"network", NULL, "networks", "networks", network_columns},
     {"subnet", NULL, "subnets", "subnets", subnet_columns},
     {"port", NULL, "ports", "ports", port_columns},
@@ -451,8 +505,14 @@ const struct cli_kind cli_kinds[] = {
     {"project", NULL, "projects", "projects", project_columns},
     {"availability-zone", NULL, "availability-zones", "availability zones",
      zone_columns},
-    {"quota", NULL, "quotas", "quotas", quota_columns},
-    {"limit", "limits", "limits", "limits", limit_columns},
+    {"volume-type", NULL, "volume-types", "volume types",
+     volume_type_columns},
+    {"quota", "compute-quota", "quotas", "compute quotas", quota_columns},
+    {"network-quota", NULL, "network-quotas", "network quotas",
+     network_quota_columns},
+    {"volume-quota", NULL, "volume-quotas", "volume quotas",
+     volume_quota_columns},
+    {"limit", "limits", "limits", "compute limits", limit_columns},
     {NULL, NULL, NULL, NULL, NULL},
 };
 /* clang-format on */

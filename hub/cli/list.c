@@ -2,6 +2,8 @@
  * its rows are kept as values, then sorted and drawn. What each site had to
  * say is gathered over the pages: the worst of it counts. */
 #include "cli/ask.h"
+
+#include "base/parse.h"
 #include "cli/out.h"
 #include "cli/say.h"
 
@@ -130,6 +132,50 @@ static int choose_columns(struct list *list)
     return rc;
 }
 
+/* Adds the member a path begins with, once. */
+static void add_member(struct ist_sb *members, size_t *n, const char *path,
+                       size_t len)
+{
+    const char *at = ist_sb_text(members), *item;
+    size_t item_len;
+
+    len = len < strcspn(path, ".") ? len : strcspn(path, ".");
+    if (len == 4 && memcmp(path, "site", 4) == 0)
+        return; /* Always there. */
+    while (*n && ist_parse_item(&at, &item, &item_len)) {
+        if (item_len == len && memcmp(item, path, len) == 0)
+            return;
+    }
+    if ((*n)++)
+        ist_sb_putc(members, ',');
+    ist_sb_add(members, path, len);
+}
+
+/* Only what the columns show is asked for, as far as the hub lets us name
+ * it; else whole objects are. */
+static void query_fields(const struct list *list, struct ist_sb *path)
+{
+    struct ist_sb members;
+    size_t n = 0;
+
+    ist_sb_init(&members, 0);
+    for (size_t i = 0; i < list->table.n_cols; i++) {
+        const char *at = list->from[i]->members;
+
+        while (at) {
+            const char *bar = strchrnul(at, '|');
+
+            add_member(&members, &n, at, (size_t) (bar - at));
+            at = *bar ? bar + 1 : NULL;
+        }
+    }
+    if (n == 0)
+        add_member(&members, &n, "id", 2);
+    if (n <= CLI_FIELDS_MAX)
+        cli_hub_query(path, "fields", ist_sb_text(&members));
+    ist_sb_fini(&members);
+}
+
 static void first_path(const struct list *list, struct ist_sb *path)
 {
     const struct cli_args *args = list->args;
@@ -152,14 +198,7 @@ static void first_path(const struct list *list, struct ist_sb *path)
                  (unsigned long long) args->deadline_ms);
         cli_hub_query(path, "deadline", number);
     }
-    for (size_t i = 0; i < args->fields.n; i++) {
-        if (i == 0)
-            cli_hub_query(path, "fields", args->fields.names[i]);
-        else {
-            ist_sb_putc(path, ',');
-            cli_hub_segment(path, args->fields.names[i]);
-        }
-    }
+    query_fields(list, path);
 }
 
 static int add_row(struct list *list, const json_t *item)

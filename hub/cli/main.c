@@ -41,7 +41,8 @@ static int unknown_noun(const char *word)
     const char *nouns[32] = {"complete", "help"}, *near;
     size_t n = 2;
 
-    for (const struct cli_kind *k = cli_kinds; k->noun; k++)
+    for (const struct cli_kind *k = cli_kinds;
+         k->noun && n + 1 < IST_COUNT(nouns); k++)
         nouns[n++] = k->noun;
     nouns[n] = NULL;
     near = cli_nearest(word, nouns);

@@ -7,19 +7,25 @@
 #include <stdlib.h>
 #include <string.h>
 
-static void path_of(const struct cli_args *args, const struct cli_kind *kind,
-                    const char *id, struct ist_sb *path)
+static void query_time(const struct cli_args *args, struct ist_sb *path)
 {
     char number[24];
 
-    ist_sb_printf(path, "/api/v1/%s/", kind->path);
-    cli_hub_segment(path, id);
-    cli_hub_query(path, "site", ist_sb_text(&args->sites));
+    cli_hub_query(path, "partial", args->partial);
     if (args->deadline_ms) {
         snprintf(number, sizeof(number), "%llu",
                  (unsigned long long) args->deadline_ms);
         cli_hub_query(path, "deadline", number);
     }
+}
+
+static void path_of(const struct cli_args *args, const struct cli_kind *kind,
+                    const char *id, struct ist_sb *path)
+{
+    ist_sb_printf(path, "/api/v1/%s/", kind->path);
+    cli_hub_segment(path, id);
+    cli_hub_query(path, "site", ist_sb_text(&args->sites));
+    query_time(args, path);
 }
 
 static int several(const struct cli_kind *kind, const char *id,
@@ -47,45 +53,70 @@ static int several(const struct cli_kind *kind, const char *id,
     return rc;
 }
 
-/* What has this name: exactly one, or a failure that says so. 404 is what
- * the hub said about the id. */
-static int find_by_name(struct cli_hub *hub, const struct cli_kind *kind,
-                        const char *name, json_t **ret)
+/* Names the sites that did not answer; how many there are. */
+static size_t say_failed(const json_t *sites)
 {
-    json_t *body = NULL, *items, *sites, *site;
+    size_t i, n = 0;
+    json_t *site;
+
+    json_array_foreach(sites, i, site)
+    {
+        const char *state = json_string_value(json_object_get(site, "state"));
+        const char *name = json_string_value(json_object_get(site, "site"));
+        const char *why = json_string_value(json_object_get(site, "reason"));
+
+        if (!state || !name || strcmp(state, "failed") != 0)
+            continue;
+        cli_say("site %s: %s", name, why ? why : "failed");
+        n++;
+    }
+    return n;
+}
+
+/* The one object of a page of what has this name. Where a site failed it may
+ * have another of that name: then the exit says so. */
+static int pick_named(const struct cli_kind *kind, const char *name,
+                      const json_t *body, json_t **ret)
+{
+    json_t *items = json_object_get(body, "items");
+
+    if (json_array_size(items) > 1)
+        return several(kind, name, items);
+    if (json_array_size(items) == 0)
+        return CLI_FAILED;
+    *ret = json_incref(json_array_get(items, 0));
+    return say_failed(json_object_get(body, "sites")) ? CLI_PARTIAL : CLI_OK;
+}
+
+/* Nothing has this id, or nothing that could be asked ('answer' and 'status'
+ * say which): perhaps it is a name. */
+static int find_by_name(struct cli_hub *hub, const struct cli_kind *kind,
+                        const char *name, const json_t *answer, long status,
+                        json_t **ret)
+{
+    json_t *body = NULL;
     struct ist_sb path;
-    long status = 0;
-    size_t i;
+    long list_status = 0;
     int rc;
 
     ist_sb_init(&path, 0);
     ist_sb_printf(&path, "/api/v1/%s?limit=10", kind->path);
     cli_hub_query(&path, "name", name);
     cli_hub_query(&path, "site", ist_sb_text(&hub->args->sites));
-    rc = cli_hub_get(hub, ist_sb_text(&path), &status, &body);
+    query_time(hub->args, &path);
+    rc = cli_hub_get(hub, ist_sb_text(&path), &list_status, &body);
     ist_sb_fini(&path);
     if (rc)
         return rc;
-    items = json_object_get(body, "items");
-    sites = json_object_get(body, "sites");
-    if (status != 200)
-        rc = cli_hub_problem(status, body);
-    else if (json_array_size(items) == 1)
-        *ret = json_incref(json_array_get(items, 0));
-    else if (json_array_size(items) > 1)
-        rc = several(kind, name, items);
-    else
+    if (list_status == 200 && json_array_size(json_object_get(body, "items")))
+        rc = pick_named(kind, name, body, ret);
+    else if (list_status != 200 && list_status != 404)
+        rc = cli_hub_problem(list_status, body);
+    else if (status == 404)
         rc = cli_fail(CLI_FAILED, "no %s has the id or name %s", kind->noun,
                       name);
-    json_array_foreach(sites, i, site)
-    {
-        const char *state = json_string_value(json_object_get(site, "state"));
-
-        if (state && strcmp(state, "failed") == 0)
-            cli_say("site %s: %s",
-                    json_string_value(json_object_get(site, "site")),
-                    json_string_value(json_object_get(site, "reason")));
-    }
+    else
+        rc = cli_hub_problem(status, answer);
     json_decref(body);
     return rc;
 }
@@ -110,8 +141,9 @@ static int fetch(struct cli_hub *hub, const struct cli_kind *kind,
     }
     if (status == 300)
         rc = several(kind, id, json_object_get(body, "choices"));
-    else if (status == 404 && !cli_kind_is_site(kind))
-        rc = find_by_name(hub, kind, id, ret);
+    else if ((status == 404 || (status == 503 && body)) &&
+             !cli_kind_is_site(kind))
+        rc = find_by_name(hub, kind, id, body, status, ret);
     else
         rc = cli_hub_problem(status, body);
     json_decref(body);
@@ -188,7 +220,7 @@ int cli_show(struct cli_hub *hub, const struct cli_kind *kind, const char *id,
         return cli_fail(CLI_USAGE, "format %s is not for one object",
                         hub->args->format);
     rc = fetch(hub, kind, id, &object);
-    if (rc)
+    if (!object)
         return rc;
     cli_table_init(&table);
     if (fill(&table, kind, &hub->args->columns, object))
