@@ -444,11 +444,20 @@ static void scanned(struct ist_op *op)
     maybe_end(sites);
 }
 
+void sites_admit(struct sites *sites, const char *name,
+                 const struct ist_delegation *delegation)
+{
+    struct found found = {.delegation = *delegation};
+
+    snprintf(found.name, sizeof(found.name), "%s", name);
+    apply_one(sites, &found, false);
+}
+
 void sites_rescan(struct sites *sites)
 {
     struct scan *scan = &sites->scan;
 
-    if (scan->work.op.state != IST_OP_IDLE || sites->closing)
+    if (scan->work.op.state != IST_OP_IDLE || sites->closing || !scan->dir[0])
         return;
     ist_op_prepare(&scan->work.op, sites->loop, NULL, 0, scanned);
     ist_work_start(&scan->work, scan_run);
@@ -472,6 +481,8 @@ struct sites *sites_new(struct ist_loop *loop, const char *dir,
     RB_INIT(&sites->by_name);
     RB_INIT(&sites->by_key);
     TAILQ_INIT(&sites->removed);
+    if (!dir)
+        return sites;
     if ((size_t) snprintf(sites->scan.dir, sizeof(sites->scan.dir), "%s",
                           dir) >= sizeof(sites->scan.dir))
         rc = ist_err_set(&sites->scan.work.op.err, -ENAMETOOLONG,
@@ -599,7 +610,7 @@ static void store_epoch(struct sites_site *site)
     struct sites *sites = site->sites;
     struct store *store;
 
-    if (site->storing)
+    if (site->storing || !sites->scan.dir[0])
         return;
     store = calloc(1, sizeof(*store));
     if (!store ||

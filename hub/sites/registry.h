@@ -8,6 +8,7 @@
 #define SITES_REGISTRY_H
 
 #include "base/err.h"
+#include "codec/delegation.h"
 #include "codec/seal.h"
 #include "io/loop.h"
 #include "io/pool.h"
@@ -85,13 +86,18 @@ struct sites;
 typedef void sites_changed_fn(void *owner, struct sites_site *,
                               unsigned changes);
 
-/* Reads the directory (blocking: call it at start) and joins each site's keys
- * with 'self', which is borrowed. A folder that cannot be used is logged and
- * left out. NULL with 'err' filled when the directory cannot be read.
- * 'changed' is not called for the sites found here. */
+/* Reads the directory (NULL: there is none; blocking: call it at start) and
+ * joins each site's keys with 'self', which is borrowed. A folder that cannot
+ * be used is logged and left out. NULL with 'err' filled when the directory
+ * cannot be read. 'changed' is not called for the sites found here. */
 struct sites *sites_new(struct ist_loop *, const char *dir,
                         const struct ist_self *self, sites_changed_fn *changed,
                         void *owner, struct ist_err *err);
+
+/* Without a directory (NULL above) sites are admitted by hand and live in
+ * memory only. The delegation must have been verified. */
+void sites_admit(struct sites *, const char *name,
+                 const struct ist_delegation *);
 
 /* Reads it again in the pool, when it changed since. For a timer (one second
  * is cheap: it is one stat) and for SIGHUP. A scan under way is not doubled. */

@@ -177,6 +177,7 @@ static void publish(struct desk_call *call, const struct ist_sb *wire,
     message = message_to(key, "call", wire, left_ms);
     ist_op_prepare(&call->publish.op, call->desk->loop, &call->op, 0,
                    on_published);
+    call->desk->counts.sent++;
     call->publishing = true;
     ist_bus_publish(call->desk->bus, &call->publish, &message);
 }

@@ -74,7 +74,7 @@ RB_HEAD(desk_calls, desk_call);
 
 /* Counted for metrics; only ever rise. */
 struct desk_counts {
-    uint64_t calls, frames, late, broken, presences;
+    uint64_t calls, sent, frames, late, broken, presences;
     uint64_t refused[IST_SEAL_REFUSALS];
 };
 
