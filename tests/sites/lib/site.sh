@@ -86,10 +86,10 @@ site_ready() {
 	for service in "${APIS[@]}"; do answers "$service" || return 1; done
 }
 
-site_fresh() { # SINCE: how many of the five workers have reported since
+site_fresh() { # SINCE: how many of the five workers have reported since; nova-osapi_compute, the API, never reports
 	local seen="GREATEST(created_at, IFNULL(updated_at, created_at)) >= '$1'"
 	sql -N <<-END
-		SELECT (SELECT COUNT(*) FROM ${S}_nova.services WHERE deleted=0 AND $seen)
+		SELECT (SELECT COUNT(*) FROM ${S}_nova.services WHERE deleted=0 AND topic IS NOT NULL AND $seen)
 			+ (SELECT COUNT(*) FROM ${S}_cinder.services WHERE deleted=0 AND $seen)
 			- 100 * (SELECT COUNT(*) = 0 FROM ${S}_nova.compute_nodes WHERE deleted=0)
 	END
