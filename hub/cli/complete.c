@@ -51,7 +51,7 @@ static void put_command_cases(struct ist_sb *sb, const char *front,
         for (int site = 1; site >= 0; site--) {
             const struct cli_kind *kind = &cli_kinds[site ? 0 : 1];
 
-            ist_sb_printf(sb, "    \"%s %s\"*)\n        %s",
+            ist_sb_printf(sb, "    %s\" %s\"*)\n        %s",
                           site ? "site" : "*", verbs[i], front);
             put_names(sb, cli_takers(kind, verbs[i]), false);
             ist_sb_printf(sb, "%s ;;\n", back);
@@ -144,7 +144,18 @@ static void complete_zsh(struct ist_sb *sb)
     ist_sb_puts(sb, "    *)\n        compadd -- list show ;;\nesac\n");
 }
 
-/* Help goes between single quotes: none of our texts has one or a '\'. */
+/* Between single quotes fish takes a '\' for itself and the quote only. */
+static void put_fish_quoted(struct ist_sb *sb, const char *text)
+{
+    ist_sb_putc(sb, '\'');
+    for (; *text; text++) {
+        if (*text == '\'' || *text == '\\')
+            ist_sb_putc(sb, '\\');
+        ist_sb_putc(sb, *text);
+    }
+    ist_sb_putc(sb, '\'');
+}
+
 static void fish_option(struct ist_sb *sb, const struct cli_option *o)
 {
     ist_sb_printf(sb, "complete -c isthmus -l %s", o->name);
@@ -157,7 +168,9 @@ static void fish_option(struct ist_sb *sb, const struct cli_option *o)
     if (strcmp(o->name, "site") == 0)
         ist_sb_puts(sb, " -a '(isthmus site list -f value -c Name "
                         "2>/dev/null)'");
-    ist_sb_printf(sb, " -d '%s'\n", o->help);
+    ist_sb_puts(sb, " -d ");
+    put_fish_quoted(sb, o->help);
+    ist_sb_putc(sb, '\n');
 }
 
 static void complete_fish(struct ist_sb *sb)

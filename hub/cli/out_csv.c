@@ -62,19 +62,28 @@ static size_t n_shown(const struct cli_table *table)
     return n;
 }
 
+static void put_safe_field(struct ist_sb *sb, const char *text, size_t len,
+                           bool number, bool alone, const char *mode)
+{
+    struct ist_sb safe;
+
+    ist_sb_init(&safe, 0);
+    cli_safe(&safe, text, len, "\n\t");
+    put_field(sb, ist_sb_text(&safe), number, alone, mode);
+    ist_sb_fini(&safe);
+}
+
 static void put_csv_cell(struct ist_sb *sb, const json_t *value, bool alone,
                          const char *mode)
 {
-    struct ist_sb raw, text;
+    struct ist_sb raw;
 
     ist_sb_init(&raw, 0);
-    ist_sb_init(&text, 0);
     if (!json_is_null(value))
         cli_cell_str(&raw, value);
-    cli_safe(&text, ist_sb_text(&raw), raw.len, "\n\t");
-    put_field(sb, ist_sb_text(&text), is_number(value), alone, mode);
+    put_safe_field(sb, ist_sb_text(&raw), raw.len, is_number(value), alone,
+                   mode);
     ist_sb_fini(&raw);
-    ist_sb_fini(&text);
 }
 
 void cli_out_csv_list(struct ist_sb *sb, const struct cli_table *table,
@@ -87,7 +96,8 @@ void cli_out_csv_list(struct ist_sb *sb, const struct cli_table *table,
         if (table->cols[i].hidden)
             continue;
         ist_sb_puts(sb, comma);
-        put_field(sb, table->cols[i].title, false, alone, args->quote);
+        put_safe_field(sb, table->cols[i].title, strlen(table->cols[i].title),
+                       false, alone, args->quote);
         comma = ",";
     }
     ist_sb_putc(sb, '\n');

@@ -164,7 +164,9 @@ void cli_out_table_list(struct ist_sb *sb, const struct cli_table *table,
         for (size_t i = 0; i < table->n_cols; i++) {
             if (table->cols[i].hidden)
                 continue;
-            ist_sb_printf(sb, "%s%s", separator, table->cols[i].title);
+            ist_sb_puts(sb, separator);
+            cli_safe(sb, table->cols[i].title, strlen(table->cols[i].title),
+                     "");
             separator = "  ";
         }
         ist_sb_putc(sb, '\n');

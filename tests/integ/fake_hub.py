@@ -54,14 +54,19 @@ class Handler(http.server.BaseHTTPRequestHandler):
         pass
 
 
+class Server(http.server.ThreadingHTTPServer):
+    daemon_threads = True
+
+    def handle_error(self, request, client_address):
+        """Clients that hang up, or do not trust us, are what we are for."""
+
+
 class FakeHub:
     def __init__(self, certificate=None):
         """'certificate' is the path of a PEM with key and certificate."""
         self.answers, self.requests = {}, []
         self.stopping = threading.Event()
-        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0),
-                                                      Handler)
-        self.server.daemon_threads = True
+        self.server = Server(("127.0.0.1", 0), Handler)
         self.server.hub = self
         self.scheme = "http"
         if certificate:
