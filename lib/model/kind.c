@@ -119,6 +119,7 @@ static const struct ist_kind kinds[] = {
         .members =
             {
                 {"id", "", IST_MEMBER_TEXT},
+                {"project", "", IST_MEMBER_TEXT},
             },
     },
     /* --- network --- */
@@ -215,6 +216,7 @@ static const struct ist_kind kinds[] = {
         .members =
             {
                 {"id", "", IST_MEMBER_TEXT},
+                {"project", "", IST_MEMBER_TEXT},
             },
     },
     /* --- image --- */
