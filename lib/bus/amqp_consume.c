@@ -225,9 +225,12 @@ void amqp_subs_free(struct amqp_bus *bus)
 void amqp_consume(struct ist_bus *base, struct ist_bus_consumer *consumer)
 {
     struct amqp_bus *bus = amqp_of(base);
-    struct amqp_sub *sub = calloc(1, sizeof(*sub));
+    struct amqp_sub *sub;
 
     assert(!consumer->link[0]);
+    if (bus->is_closing)
+        return;
+    sub = calloc(1, sizeof(*sub));
     if (!sub)
         abort(); /* There is no way to say so, and nothing would be heard. */
     sub->consumer = consumer;

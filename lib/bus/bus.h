@@ -23,9 +23,11 @@ enum ist_bus_outcome {
     IST_BUS_FULL,           /* The queue refused it (nack). */
     IST_BUS_DENIED,         /* The broker forbids it (403, 406). */
 };
-/* Faults of a publish: -ENOTCONN (no connection, or lost before the confirm:
- * it may have arrived), -EAGAIN (blocked by the broker, or over the high mark:
- * see 'drained'), -EMSGSIZE (over the broker's limit), -ETIMEDOUT. */
+/* Faults of a publish: -ENOTCONN (no connection, or it or its channel was lost
+ * before the confirm: it may have arrived), -EAGAIN (blocked by the broker, or
+ * over the high mark: see 'drained'), -EMSGSIZE (over the broker's limit),
+ * -ETIMEDOUT (no confirm: it may have arrived), -EINVAL (no exchange or key,
+ * or one of over 255 bytes), -ENOBUFS (more than 16 exchanges). */
 
 /* A message, to send or delivered. Strings and body are borrowed: for a send
  * until the call returns, for a delivery until the callback returns. */
@@ -65,15 +67,18 @@ struct ist_bus_consumer {
     const char *bind_exchange, *bind_key;
     uint64_t ttl_ms, max_length; /* Of the queue declared; 0: none. */
 
-    bool ack;           /* Each delivery wants ist_bus_ack(); else no_ack. */
-    bool newest_first;  /* x-priority rises with each connect: see bus.c. */
-    uint16_t prefetch;  /* With 'ack'; 0: none. */
-    const char *offset; /* Stream: "first", "next", "last"; NULL: no stream. */
+    bool ack;          /* Each delivery wants ist_bus_ack(); else no_ack. */
+    bool newest_first; /* x-priority rises with each connect: see bus.c. */
+    uint16_t prefetch; /* With 'ack'; 0: none. */
+    /* A stream: "first", "next", "last" or a number; NULL: no stream. Wants
+     * 'ack' and 'prefetch'. After a reconnect it goes on behind what was
+     * acked. */
+    const char *offset;
 
     void (*deliver)(struct ist_bus_consumer *, const struct ist_bus_message *);
 
-    /* The broker refused it (NULL: log only). The bus tries again with
-     * back-off, for ever. */
+    /* The broker refused or cancelled it (NULL: log only). The bus tries again
+     * with back-off, for ever. */
     void (*refused)(struct ist_bus_consumer *, const struct ist_err *);
 
     void *link[4]; /* Private to the class. Zero it before adding. */
@@ -127,12 +132,14 @@ int ist_bus_send(struct ist_bus *, const struct ist_bus_message *);
 void ist_bus_publish(struct ist_bus *, struct ist_bus_publish *,
                      const struct ist_bus_message *);
 
+/* On a bus that is closing nothing happens. */
 void ist_bus_consume(struct ist_bus *, struct ist_bus_consumer *);
-/* No delivery comes after it returned. */
+/* No delivery comes after it returned; what was not acked goes back to the
+ * queue, and can no longer be acked. Harmless on one that was not added. */
 void ist_bus_cancel(struct ist_bus *, struct ist_bus_consumer *);
 
 /* -ENOTCONN when the connection that delivered it is gone: it will come
- * again. */
+ * again. -EINVAL for one that is acked already. */
 int ist_bus_ack(struct ist_bus *, struct ist_bus_consumer *, uint64_t tag);
 
 /* Number of the present connection, rising with every connect, also over

@@ -253,7 +253,9 @@ static void flush(struct ist_link *link)
         uv_idle_stop(&link->turn);
         return;
     }
-    if (flush_piece(link) == 0 && !link->is_broken)
+    if (flush_piece(link) || link->is_broken)
+        uv_idle_start(&link->turn, on_turn);
+    else
         uv_idle_stop(&link->turn);
     if (!link->is_broken && !link->is_closing)
         link->events->sent(link->owner);

@@ -410,9 +410,12 @@ void mem_sub_cancelled(struct mem_sub *sub)
 static void mem_consume(struct ist_bus *base, struct ist_bus_consumer *consumer)
 {
     struct mem_bus *bus = mem_of(base);
-    struct mem_sub *sub = must(calloc(1, sizeof(*sub)));
+    struct mem_sub *sub;
 
     assert(!consumer->link[0]);
+    if (bus->is_closing)
+        return;
+    sub = must(calloc(1, sizeof(*sub)));
     sub->consumer = consumer;
     sub->bus = bus;
     TAILQ_INIT(&sub->unacked);

@@ -763,6 +763,9 @@ static void test_close(void **state)
     for (int i = 0; i < 8; i++)
         begin(&sent[i], &t.hub, &message);
     ist_bus_close(t.hub.bus);
+    ist_bus_close(t.hub.bus);
+    ear = ear_on(1, "q.work");
+    listen_at(ear, &t.hub); /* Too late: nothing is kept of it. */
     for (int i = 0; i < 8; i++)
         assert_int_equal(outcome(&sent[i]), -ECANCELED);
     assert_true(wait_for(is_closed, &t.hub, conform_bus.timeout_ms));
