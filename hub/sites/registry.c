@@ -164,7 +164,7 @@ static int read_folder(struct scan *scan, const char *name)
     }
     found = &scan->found[scan->n];
     *found = (struct found){.rc = 0};
-    snprintf(found->name, sizeof(found->name), "%s", name);
+    strlcpy(found->name, name, sizeof(found->name));
     found->rc = read_bundle(scan->dir, found);
     if (found->rc == 0)
         found->rc = read_epoch(scan->dir, found);

@@ -11,6 +11,7 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 
 #define WINDOW_MIN 8U
@@ -75,7 +76,7 @@ static void site_failed(struct survey_site *part, const struct ist_op *op)
     part->state = SURVEY_FAILED;
     part->err = op->err;
     part->failure = part->call.failure;
-    strncpy(part->err.site, part->site->name, sizeof(part->err.site) - 1);
+    snprintf(part->err.site, sizeof(part->err.site), "%s", part->site->name);
     ist_merge_fail(&part->survey->merge, part->index);
 }
 
@@ -85,6 +86,26 @@ static bool says_not_here(const struct survey_site *part, int rc)
 {
     return part->survey->show_id && rc == DESK_FAILED &&
            part->call.failure == ISTHMUS__V1__FAILURE__CODE__NOT_FOUND;
+}
+
+/* Tops up every stream that may run dry before the page is full. */
+static void grant(struct survey *survey)
+{
+    for (uint32_t i = 0; i < survey->n_sites; i++) {
+        struct survey_site *part = &survey->sites[i];
+        size_t ahead = part->n_granted - part->n_received +
+                       ist_merge_backlog(&survey->merge, i);
+        uint32_t more;
+
+        if (part->state != SURVEY_WAITING || ahead > survey->window / 2 ||
+            part->n_granted >= survey->limit)
+            continue;
+        more = (uint32_t) survey->limit - part->n_granted;
+        if (more > survey->window)
+            more = survey->window;
+        part->n_granted += more;
+        desk_call_credit(&part->call, more);
+    }
 }
 
 static void on_call_done(struct ist_op *op)
@@ -103,8 +124,12 @@ static void on_call_done(struct ist_op *op)
         } else {
             site_failed(part, op);
         }
+        /* An end lets the merge take rows of others, whose streams may now
+         * run dry. */
         if (ist_merge_complete(&survey->merge))
             close_page(survey);
+        else
+            grant(survey);
     }
     finish_if_over(survey);
 }
@@ -171,26 +196,6 @@ static int push_record(struct survey_site *part,
     default:
         return ist_err_set(&part->call.op.err, DESK_TOO_LARGE,
                            "the answer is over the cap of one request");
-    }
-}
-
-/* Tops up every stream that may run dry before the page is full. */
-static void grant(struct survey *survey)
-{
-    for (uint32_t i = 0; i < survey->n_sites; i++) {
-        struct survey_site *part = &survey->sites[i];
-        size_t ahead = part->n_granted - part->n_received +
-                       ist_merge_backlog(&survey->merge, i);
-        uint32_t more;
-
-        if (part->state != SURVEY_WAITING || ahead > survey->window / 2 ||
-            part->n_granted >= survey->limit)
-            continue;
-        more = (uint32_t) survey->limit - part->n_granted;
-        if (more > survey->window)
-            more = survey->window;
-        part->n_granted += more;
-        desk_call_credit(&part->call, more);
     }
 }
 

@@ -19,7 +19,7 @@ struct ist_err {
     int code;       /* What the function returned. */
     int http;       /* Upstream HTTP status, or 0. */
     bool retryable; /* Would the same call be worth trying again? */
-    char site[32];  /* Site where it began, "" for here. */
+    char site[33];  /* Site where it began, "" for here. */
     char text[220]; /* One sentence for a person, outermost first. */
 };
 

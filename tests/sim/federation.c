@@ -1,0 +1,399 @@
+/* A node that dies goes through one function, agent_end() or hub_end(), called
+ * again by a timer until nothing of it is left on the loop; then it is freed,
+ * and made anew when its time has come. */
+#include "federation.h"
+
+#include "cloud.h"
+
+#include <assert.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define POLL_MS 1
+
+static const struct serve_conf serve_conf = {
+    .calls_max = 64,
+    .answer_memory = 1U << 20,
+    .skew_ms = 30000,
+    .presence_ms = 5000,
+};
+static const struct desk_conf desk_conf = {.calls_max = 20000,
+                                           .skew_ms = 30000};
+static const struct os_conf os_conf = {
+    .answer_max = 1U << 20,
+    .record_max = 64U << 10,
+    .list_max = 1U << 20,
+    .pages_max = 100,
+    .login_ms = 10000,
+    .login_wait_ms = 1000,
+    .versions_ms = 3600000,
+};
+
+/* Keys, made once */
+
+static struct ist_self hub_keys, agent_keys[WORLD_SITES_MAX];
+
+void federation_make_keys(uint32_t n)
+{
+    hub_keys.role = IST_ROLE_HUB;
+    memset(hub_keys.uid.b, 0xFF, sizeof(hub_keys.uid.b));
+    ist_self_make_keys(&hub_keys);
+    for (uint32_t i = 0; i < n; i++) {
+        agent_keys[i].role = IST_ROLE_SITE;
+        memset(agent_keys[i].uid.b, 1, sizeof(agent_keys[i].uid.b));
+        agent_keys[i].uid.b[15] = (uint8_t) i;
+        ist_self_make_keys(&agent_keys[i]);
+    }
+}
+
+static struct ist_peer peer_of(const struct ist_self *of,
+                               const struct ist_self *self)
+{
+    struct ist_peer peer = {.uid = of->uid,
+                            .role = of->role,
+                            .kinds = UINT32_MAX,
+                            .not_after_ms = UINT64_MAX / 2};
+    int rc;
+
+    memcpy(peer.signing_public, of->signing_public, 32);
+    memcpy(peer.sealing_public, of->sealing_public, 32);
+    rc = ist_peer_join(&peer, self);
+    assert(rc == 0);
+    (void) rc;
+    return peer;
+}
+
+static struct ist_delegation delegation_of(const struct ist_self *of)
+{
+    struct ist_delegation delegation = {.subject = of->uid,
+                                        .kinds = UINT32_MAX,
+                                        .not_after_ms = UINT64_MAX / 2,
+                                        .serial = 1};
+
+    memcpy(delegation.signing_key, of->signing_public, 32);
+    memcpy(delegation.sealing_key, of->sealing_public, 32);
+    return delegation;
+}
+
+/* Agents */
+
+static void agent_start(struct sim_agent *agent);
+
+static void on_agent_bus_closed(struct ist_bus *bus)
+{
+    ((struct sim_agent *) bus->owner)->node.bus_closed = true;
+}
+
+static void on_agent_up(struct ist_bus *bus)
+{
+    serve_up(&((struct sim_agent *) bus->owner)->serve);
+}
+
+static void on_agent_down(struct ist_bus *bus, const struct ist_err *err)
+{
+    (void) err;
+    serve_down(&((struct sim_agent *) bus->owner)->serve);
+}
+
+static void on_agent_drained(struct ist_bus *bus)
+{
+    serve_drained(&((struct sim_agent *) bus->owner)->serve);
+}
+
+static const struct ist_bus_events agent_events = {
+    .up = on_agent_up,
+    .down = on_agent_down,
+    .drained = on_agent_drained,
+    .closed = on_agent_bus_closed,
+};
+
+static struct policy *allow_reading(void)
+{
+    static char path[64];
+    struct ist_err err;
+    FILE *file;
+
+    if (!path[0]) {
+        int fd;
+
+        snprintf(path, sizeof(path), "/tmp/isthmus-sim-XXXXXX");
+        fd = mkstemp(path);
+        file = fd < 0 ? NULL : fdopen(fd, "w");
+        if (!file)
+            abort();
+        fputs("mode: active\nrules:\n  - {allow: read, what: \"*\"}\n", file);
+        fclose(file);
+    }
+    return policy_load(path, &err);
+}
+
+static void agent_start(struct sim_agent *agent)
+{
+    struct federation *fed = agent->node.fed;
+    uint32_t i = (uint32_t) (agent - fed->agents);
+    static char interface[] = "public", user[] = "agent", secret[] = "secret",
+                domain[] = "default", project[] = "admin";
+    static char url[WORLD_SITES_MAX][48];
+    struct ist_http_conf http_conf = {.connections_max = 64};
+    struct ist_err err;
+
+    agent->self = agent_keys[i];
+    agent->self.epoch = ++agent->node.epoch;
+    agent->hub = peer_of(&hub_keys, &agent->self);
+    snprintf(url[i], sizeof(url[i]), "http://%s.sim:5000/v3",
+             agent->site->name);
+    agent->entry = (struct ist_cloud_entry){.auth = IST_CLOUD_PASSWORD,
+                                            .name = user,
+                                            .auth_url = url[i],
+                                            .username = user,
+                                            .password = secret,
+                                            .user_domain_id = domain,
+                                            .project_name = project,
+                                            .project_domain_id = domain,
+                                            .interface = interface};
+    agent->http = ist_http_new(fed->loop, &http_conf);
+    agent->cloud =
+        os_cloud_new(fed->loop, agent->http, &agent->entry, &os_conf, &err);
+    agent->policy = allow_reading();
+    assert(agent->http && agent->cloud && agent->policy);
+    agent->node.bus =
+        ist_mem_new(fed->broker, agent->site->name, &agent_events, agent);
+    serve_init(&agent->serve, fed->loop, agent->node.bus, &agent->self,
+               &agent->hub, agent->cloud, agent->policy, agent->site->name,
+               &serve_conf);
+    agent->node.is_up = true;
+    agent->node.is_dying = agent->node.bus_closed = false;
+    agent->cloud_closed = agent->http_closed = false;
+    agent->closing = 0;
+}
+
+static void on_agent_cloud_closed(void *arg)
+{
+    ((struct sim_agent *) arg)->cloud_closed = true;
+}
+
+static void on_agent_http_closed(void *arg)
+{
+    ((struct sim_agent *) arg)->http_closed = true;
+}
+
+static void on_agent_back(struct ist_timer *timer)
+{
+    agent_start(IST_CONTAINER(timer, struct sim_agent, node.timer));
+}
+
+static void agent_ended(struct sim_agent *agent)
+{
+    agent->node.bus = ist_bus_free(agent->node.bus);
+    agent->n_calls += agent->serve.counts.calls;
+    serve_fini(&agent->serve);
+    policy_free(agent->policy);
+    agent->node.is_up = agent->node.is_dying = false;
+    if (agent->node.back_in_ms)
+        ist_timer_arm_in(&agent->node.timer, agent->node.fed->loop,
+                         agent->node.back_in_ms, on_agent_back);
+}
+
+static void agent_end(struct ist_timer *timer)
+{
+    struct sim_agent *agent =
+        IST_CONTAINER(timer, struct sim_agent, node.timer);
+
+    if (agent->closing == 0 && agent->node.bus_closed &&
+        agent->serve.n_open == 0) {
+        os_cloud_close(IST_TAKE(agent->cloud), on_agent_cloud_closed, agent);
+        agent->closing = 1;
+    }
+    if (agent->closing == 1 && agent->cloud_closed) {
+        ist_http_close(IST_TAKE(agent->http), on_agent_http_closed, agent);
+        agent->closing = 2;
+    }
+    if (agent->closing == 2 && agent->http_closed) {
+        agent_ended(agent);
+        return;
+    }
+    ist_timer_arm_in(timer, agent->node.fed->loop, POLL_MS, agent_end);
+}
+
+void federation_crash_agent(struct federation *fed, uint32_t site, uint64_t ms)
+{
+    struct sim_agent *agent = &fed->agents[site];
+
+    if (!agent->node.is_up || agent->node.is_dying)
+        return;
+    agent->node.is_dying = true;
+    agent->node.back_in_ms = ms;
+    serve_stop(&agent->serve);
+    ist_bus_close(agent->node.bus);
+    agent_end(&agent->node.timer);
+}
+
+/* The hub */
+
+static void on_hub_bus_closed(struct ist_bus *bus)
+{
+    ((struct sim_hub *) bus->owner)->node.bus_closed = true;
+}
+
+static void on_hub_down(struct ist_bus *bus, const struct ist_err *err)
+{
+    desk_down(&((struct sim_hub *) bus->owner)->desk, err);
+}
+
+static const struct ist_bus_events hub_events = {
+    .down = on_hub_down,
+    .closed = on_hub_bus_closed,
+};
+
+static void hub_start(struct sim_hub *hub)
+{
+    struct federation *fed = hub->node.fed;
+    struct ist_err err;
+
+    hub->self = hub_keys;
+    hub->self.epoch = ++hub->node.epoch;
+    hub->sites = sites_new(fed->loop, NULL, &hub->self, NULL, hub, &err);
+    assert(hub->sites);
+    for (uint32_t i = 0; i < fed->world->n_sites; i++) {
+        struct ist_delegation delegation = delegation_of(&agent_keys[i]);
+
+        sites_admit(hub->sites, fed->world->sites[i].name, &delegation);
+    }
+    hub->node.bus = ist_mem_new(fed->broker, "hub-h1", &hub_events, hub);
+    desk_init(&hub->desk, fed->loop, hub->node.bus, hub->sites, &hub->self,
+              "h1", &desk_conf);
+    hub->node.is_up = true;
+    hub->node.is_dying = hub->node.bus_closed = hub->sites_closed = false;
+    hub->closing = 0;
+}
+
+static void on_hub_back(struct ist_timer *timer)
+{
+    hub_start(IST_CONTAINER(timer, struct sim_hub, node.timer));
+}
+
+static void on_sites_closed(void *owner)
+{
+    ((struct sim_hub *) owner)->sites_closed = true;
+}
+
+static void hub_end(struct ist_timer *timer)
+{
+    struct sim_hub *hub = IST_CONTAINER(timer, struct sim_hub, node.timer);
+
+    if (hub->closing == 0 && hub->desk.n_open == 0) {
+        hub->node.fed->n_asked += hub->desk.counts.sent;
+        desk_fini(&hub->desk);
+        ist_bus_close(hub->node.bus);
+        hub->closing = 1;
+    }
+    if (hub->closing == 1 && hub->node.bus_closed) {
+        hub->node.bus = ist_bus_free(hub->node.bus);
+        sites_close(IST_TAKE(hub->sites), on_sites_closed);
+        hub->closing = 2;
+    }
+    if (hub->closing == 2 && hub->sites_closed) {
+        hub->node.is_up = hub->node.is_dying = false;
+        if (hub->node.back_in_ms)
+            ist_timer_arm_in(timer, hub->node.fed->loop, hub->node.back_in_ms,
+                             on_hub_back);
+        return;
+    }
+    ist_timer_arm_in(timer, hub->node.fed->loop, POLL_MS, hub_end);
+}
+
+void federation_crash_hub(struct federation *fed, uint64_t ms)
+{
+    struct sim_hub *hub = &fed->hub;
+
+    if (!hub->node.is_up || hub->node.is_dying)
+        return;
+    hub->node.is_dying = true;
+    hub->node.back_in_ms = ms;
+    if (fed->hub_dies)
+        fed->hub_dies(fed->arg);
+    desk_down(&hub->desk, NULL);
+    hub_end(&hub->node.timer);
+}
+
+/* The whole */
+
+static void make_broker(struct federation *fed)
+{
+    static const char *const exchanges[] = {"x.req", "x.rep", "x.evt"};
+
+    fed->broker = ist_mem_broker_new(fed->loop);
+    for (size_t i = 0; i < IST_COUNT(exchanges); i++)
+        ist_mem_exchange(fed->broker, exchanges[i], "topic");
+    for (uint32_t i = 0; i < fed->world->n_sites; i++) {
+        char queue[48], key[48];
+
+        snprintf(queue, sizeof(queue), "site.%s.req",
+                 fed->world->sites[i].name);
+        snprintf(key, sizeof(key), "site.%s", fed->world->sites[i].name);
+        ist_mem_queue(fed->broker, queue, 30000, 2000);
+        ist_mem_bind(fed->broker, queue, "x.req", key);
+    }
+}
+
+void federation_open(struct federation *fed, struct ist_loop *loop,
+                     const struct world *world)
+{
+    *fed = (struct federation){.loop = loop, .world = world};
+    make_broker(fed);
+    fed->hub.node.fed = fed;
+    hub_start(&fed->hub);
+    for (uint32_t i = 0; i < world->n_sites; i++) {
+        fed->agents[i].node.fed = fed;
+        fed->agents[i].site = &world->sites[i];
+        agent_start(&fed->agents[i]);
+    }
+}
+
+static bool is_anyone_left(const struct federation *fed)
+{
+    for (uint32_t i = 0; i < fed->world->n_sites; i++) {
+        if (fed->agents[i].node.is_up)
+            return true;
+    }
+    return fed->hub.node.is_up;
+}
+
+/* Those that are away come back no more; those that die stay dead. */
+static void send_away(struct sim_node *node)
+{
+    node->back_in_ms = 0;
+    if (!node->is_up)
+        ist_timer_disarm(&node->timer);
+}
+
+void federation_close(struct federation *fed)
+{
+    for (uint32_t i = 0; i < fed->world->n_sites; i++) {
+        federation_crash_agent(fed, i, 0);
+        send_away(&fed->agents[i].node);
+    }
+    federation_crash_hub(fed, 0);
+    send_away(&fed->hub.node);
+    while (is_anyone_left(fed)) {
+        bool moved = ist_loop_step(fed->loop, UINT64_MAX);
+
+        assert(moved);
+        (void) moved;
+    }
+    fed->broker = ist_mem_broker_free(fed->broker);
+    while (ist_loop_step(fed->loop, UINT64_MAX))
+        ;
+}
+
+uint64_t federation_calls(const struct federation *fed)
+{
+    uint64_t n = 0;
+
+    for (uint32_t i = 0; i < fed->world->n_sites; i++)
+        n +=
+            fed->agents[i].n_calls +
+            (fed->agents[i].node.is_up ? fed->agents[i].serve.counts.calls : 0);
+    return n;
+}
