@@ -8,8 +8,9 @@
 
 #include <bsd/sys/queue.h>
 
-#define OS_PROJECT_MAX 64
-#define OS_VERSION_MAX 16 /* "2.93" with its NUL. */
+#define OS_RESOURCES_MAX 64
+#define OS_PROJECT_MAX   64
+#define OS_VERSION_MAX   16 /* "2.93" with its NUL. */
 
 /* Where a service is. */
 struct os_endpoint {
@@ -50,6 +51,9 @@ struct os_cloud {
     struct os_endpoint endpoints[OS_SERVICES_MAX]; /* As os_services(). */
     struct os_versions versions[OS_SERVICES_MAX];
     struct os_trails trails;
+    /* Kinds whose service turned out not to sort as we do, as os_resources().
+     * A short list could not notice it again. */
+    bool unsorted[OS_RESOURCES_MAX];
 
     struct ist_op closing;
     void (*closed)(void *);

@@ -202,13 +202,22 @@ static void prepare_want(struct os_list_work *work)
     };
 }
 
+static bool *unsorted(const struct os_list_work *work)
+{
+    size_t n;
+    const struct os_resource *first = os_resources(&n);
+
+    assert(n <= OS_RESOURCES_MAX);
+    return &work->cloud->unsorted[work->resource - first];
+}
+
 /* Can the service give just our order?  With the id behind the keys. */
 static bool can_sort(const struct os_list_work *work)
 {
     const struct os_resource *resource = work->resource;
 
     if (work->service->sorting == OS_SORTING_NONE || resource->unpaged ||
-        !os_native_find(resource->sorts, "id"))
+        !os_native_find(resource->sorts, "id") || *unsorted(work))
         return false;
     for (size_t i = 0; i < work->list->n_sort; i++) {
         if (!os_native_find(resource->sorts, work->list->sort[i].name))
@@ -728,8 +737,10 @@ static void finish(struct os_list_work *work, int rc, bool whole)
 /* From the start, in the way that needs no trust. */
 static void restart(struct os_list_work *work)
 {
-    if (work->out_of_order)
+    if (work->out_of_order) {
         work->native = false;
+        *unsorted(work) = true;
+    }
     work->restarted = true;
     work->out_of_order = work->has_last = work->marker_is_ours = false;
     work->marker[0] = '\0';
@@ -866,6 +877,8 @@ void os_list_start(struct os_cloud *cloud, struct os_list *list)
 
     list->records = NULL;
     list->n_records = 0;
+    list->n_pages = 0;
+    list->n_scanned = list->n_refused = 0;
     ist_op_begin(&list->op, NULL);
     if (!resource || !sound(list)) {
         ist_op_fail(&list->op, resource ? OS_E_BAD_CALL : OS_E_UNSUPPORTED,

@@ -113,8 +113,6 @@ static void on_list(struct ist_op *op)
 static void list_again(struct driver *d)
 {
     d->begun = ist_loop_now(&d->loop);
-    d->list.n_pages = 0;
-    d->list.n_scanned = d->list.n_refused = 0;
     ist_op_prepare(&d->list.op, &d->loop, NULL, d->timeout_ms, on_list);
     os_list_start(d->cloud, &d->list);
 }
