@@ -795,6 +795,12 @@ static void on_received(void *owner, const void *data, size_t size)
 
 /* Time. */
 
+/* 'since' may be the later one: the clock goes on while we look. */
+static uint64_t elapsed(uint64_t now, uint64_t since)
+{
+    return now > since ? now - since : 0;
+}
+
 static int check_rpcs(struct ist_conn *conn, uint64_t now)
 {
     for (size_t i = 0; i < IST_COUNT(conn->channels); i++) {
@@ -812,7 +818,7 @@ static int check_rpcs(struct ist_conn *conn, uint64_t now)
  * connection suspect, and the next one, after a poll, ends it. */
 static int check_silence(struct ist_conn *conn, uint64_t now)
 {
-    if (now - conn->received_at < 2000U * conn->heartbeat_s) {
+    if (elapsed(now, conn->received_at) < 2000U * conn->heartbeat_s) {
         conn->is_suspect = false;
         return 0;
     }
@@ -833,7 +839,7 @@ static int check_ready(struct ist_conn *conn, uint64_t now)
 
     if (check_silence(conn, now))
         return -ETIMEDOUT;
-    if (now - conn->written_at >= 500U * conn->heartbeat_s)
+    if (elapsed(now, conn->written_at) >= 500U * conn->heartbeat_s)
         put(conn, heartbeat, sizeof(heartbeat));
     if (conn->is_blocked)
         return 0; /* It reads nothing: then nothing can be late. */
@@ -841,7 +847,7 @@ static int check_ready(struct ist_conn *conn, uint64_t now)
         return -ETIMEDOUT;
     if (progress_at < conn->unblocked_at)
         progress_at = conn->unblocked_at;
-    if (now - progress_at >= IST_CONN_STALLED_MS)
+    if (elapsed(now, progress_at) >= IST_CONN_STALLED_MS)
         return fail(conn, -ETIMEDOUT, "the broker reads nothing");
     return 0;
 }

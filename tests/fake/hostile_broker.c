@@ -311,7 +311,8 @@ uint64_t ist_link_queued(const struct ist_link *link)
 
 uint64_t ist_link_progress_at(struct ist_link *link)
 {
-    return link->used ? link->progress_at : ist_loop_now(hostile.loop);
+    /* As on a real clock, which goes on after the caller has looked at it. */
+    return link->used ? link->progress_at : ist_loop_now(hostile.loop) + 1;
 }
 
 unsigned ist_link_n_addresses(const struct ist_link *link)
