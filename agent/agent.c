@@ -1,0 +1,451 @@
+/* Wiring, nothing else: configuration, keys, policy, OpenStack, bus, and the
+ * order in which they are taken down: say goodbye, end open answers, close the
+ * bus, then what it used. */
+#include "agent.h"
+
+#include "base/log.h"
+#include "bus/amqp.h"
+#include "conf/clouds.h"
+#include "conf/start.h"
+#include "http/client.h"
+#include "io/daemon.h"
+#include "keys/keys.h"
+#include "obs/notify.h"
+#include "os/cloud.h"
+#include "policy/policy.h"
+#include "serve/command.h"
+#include "serve/serve.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define SEEN_SKEW_MS 30000
+
+struct agent_conf {
+    char *site, *state, *cloud, *clouds, *policy, *log_level;
+};
+
+static const struct ist_row agent_rows[] = {
+    {"site.name", IST_ROW_STRING, offsetof(struct agent_conf, site), NULL, 2,
+     32, IST_ROW_REQUIRED, "The site's name, as its keys were made for."},
+    {"state", IST_ROW_PATH, offsetof(struct agent_conf, state),
+     "/var/lib/isthmus/agent", 1, 4000, 0,
+     "Directory of the keys and of what must outlive a restart."},
+    {"openstack.cloud", IST_ROW_STRING, offsetof(struct agent_conf, cloud),
+     NULL, 1, 255, 0,
+     "Entry of clouds.yaml to use; may be left out if there is only one."},
+    {"openstack.clouds", IST_ROW_PATH, offsetof(struct agent_conf, clouds),
+     NULL, 1, 4000, 0,
+     "The clouds.yaml; else it is looked for as OpenStack clients do."},
+    {"policy", IST_ROW_PATH, offsetof(struct agent_conf, policy),
+     "/etc/isthmus/policy.yaml", 1, 4000, 0,
+     "What the hub may ask. What it does not list is refused."},
+    {"log.level", IST_ROW_STRING, offsetof(struct agent_conf, log_level),
+     "info", 1, 8, 0, "error, warn, info or debug."},
+    IST_ROW_END,
+};
+
+struct agent {
+    struct ist_loop loop;
+    struct agent_conf conf;
+    struct ist_amqp_conf bus_conf;
+    struct serve_conf serve_conf;
+    struct os_conf os_conf;
+
+    struct keys keys;
+    struct policy *policy;
+    struct ist_cloud_entry entry;
+    struct ist_http *http;
+    struct os_cloud *cloud;
+    struct ist_bus *bus;
+    struct ist_seen *seen;
+    struct serve serve;
+    struct serve_commands commands;
+
+    struct ist_daemon daemon;
+    struct ist_notify notify;
+    bool bus_closed, cloud_closed, http_closed;
+};
+
+#define AGENT_TABLES(a)                                                        \
+    {                                                                          \
+        {agent_rows, &(a)->conf}, {ist_amqp_rows, &(a)->bus_conf},             \
+            {serve_rows, &(a)->serve_conf}, {os_rows, &(a)->os_conf},          \
+    }
+
+/* Configuration */
+
+static struct ist_start start = {.program = "isthmus-agent",
+                                 .fallback = "/etc/isthmus/agent.yaml"};
+
+static int load(struct agent *agent)
+{
+    const struct ist_conf_table tables[] = AGENT_TABLES(agent);
+    int rc = ist_start_load(&start, tables, IST_COUNT(tables));
+
+    return rc ? rc : ist_start_log_level(&start, agent->conf.log_level);
+}
+
+static void unload(struct agent *agent)
+{
+    const struct ist_conf_table tables[] = AGENT_TABLES(agent);
+
+    ist_conf_free(tables, IST_COUNT(tables));
+}
+
+static void reload_policy(void *arg)
+{
+    struct agent *agent = arg;
+    struct policy *fresh;
+    struct ist_err err;
+
+    fresh = policy_load(agent->conf.policy, &err);
+    if (!fresh) {
+        ist_log_error("agent", "the old policy stays in force: %s", err.text);
+        return;
+    }
+    policy_free(agent->policy);
+    agent->policy = agent->serve.policy = fresh;
+    ist_log_info("agent", "policy %s is in force", agent->conf.policy);
+    serve_presence(&agent->serve, false);
+}
+
+/* The bus */
+
+static void on_up(struct ist_bus *bus)
+{
+    struct agent *agent = bus->owner;
+
+    ist_log_info("agent", "connected to the bus");
+    ist_notify_status(&agent->notify, "Connected to the bus");
+    serve_up(&agent->serve);
+}
+
+static void on_down(struct ist_bus *bus, const struct ist_err *err)
+{
+    struct agent *agent = bus->owner;
+
+    ist_log_warn("agent", "lost the bus, trying again: %s", err->text);
+    ist_notify_status(&agent->notify, "No connection to the bus, trying again");
+    serve_down(&agent->serve);
+}
+
+static void on_blocked(struct ist_bus *bus, bool on)
+{
+    (void) bus;
+    ist_log_warn("agent", on ? "the broker takes no messages at present"
+                             : "the broker takes messages again");
+}
+
+static void on_drained(struct ist_bus *bus)
+{
+    struct agent *agent = bus->owner;
+
+    serve_drained(&agent->serve);
+}
+
+static void on_bus_closed(struct ist_bus *bus)
+{
+    struct agent *agent = bus->owner;
+
+    agent->bus_closed = true;
+}
+
+static const struct ist_bus_events bus_events = {
+    .up = on_up,
+    .down = on_down,
+    .blocked = on_blocked,
+    .drained = on_drained,
+    .closed = on_bus_closed,
+};
+
+/* What the configuration leaves open comes with the hub's bundle. */
+static struct ist_bus *open_bus(struct agent *agent, struct ist_err *err)
+{
+    struct ist_amqp_conf conf = agent->bus_conf;
+    char name[64];
+
+    if (!conf.url)
+        conf.url = agent->keys.bus_url;
+    if (!conf.ca)
+        conf.ca = agent->keys.bus_ca;
+    if (!conf.certificate)
+        conf.certificate = agent->keys.bus_certificate;
+    if (!conf.key)
+        conf.key = agent->keys.bus_key;
+    snprintf(name, sizeof(name), "isthmus-agent %s", agent->conf.site);
+    return ist_amqp_new(&agent->loop, &conf, name, &bus_events, agent, err);
+}
+
+static void on_heard(void *arg)
+{
+    keys_heard(arg);
+}
+
+/* Going down */
+
+static void on_cloud_closed(void *arg)
+{
+    ((struct agent *) arg)->cloud_closed = true;
+}
+
+static void on_http_closed(void *arg)
+{
+    ((struct agent *) arg)->http_closed = true;
+}
+
+static bool say_goodbye(void *arg)
+{
+    struct agent *agent = arg;
+
+    ist_notify_stopping(&agent->notify);
+    if (agent->bus->is_up)
+        serve_presence(&agent->serve, true);
+    serve_stop(&agent->serve);
+    serve_commands_stop(&agent->commands);
+    return true;
+}
+
+static bool answers_over(void *arg)
+{
+    struct agent *agent = arg;
+
+    if (agent->serve.n_open || agent->commands.n_open ||
+        keys_busy(&agent->keys))
+        return false;
+    ist_bus_close(agent->bus);
+    return true;
+}
+
+static bool bus_over(void *arg)
+{
+    struct agent *agent = arg;
+
+    if (!agent->bus_closed)
+        return false;
+    agent->bus = ist_bus_free(agent->bus);
+    os_cloud_close(IST_TAKE(agent->cloud), on_cloud_closed, agent);
+    return true;
+}
+
+static bool cloud_over(void *arg)
+{
+    struct agent *agent = arg;
+
+    if (!agent->cloud_closed)
+        return false;
+    ist_http_close(IST_TAKE(agent->http), on_http_closed, agent);
+    return true;
+}
+
+static bool http_over(void *arg)
+{
+    return ((struct agent *) arg)->http_closed;
+}
+
+static ist_daemon_stage_fn *const stages[] = {
+    say_goodbye, answers_over, bus_over, cloud_over, http_over,
+};
+
+/* Coming up: the parts in order; the first that cannot be had ends it. */
+
+static int open_identity(struct agent *agent, struct ist_err *err)
+{
+    int rc = keys_open(agent->conf.state, &agent->loop, &agent->keys, err);
+
+    if (rc)
+        return rc;
+    if (strcmp(agent->keys.own.name, agent->conf.site) != 0)
+        return ist_err_set(err, -EINVAL,
+                           "site.name is '%s', but the keys in %s are of "
+                           "site '%s'",
+                           agent->conf.site, agent->conf.state,
+                           agent->keys.own.name);
+    return 0;
+}
+
+static int open_policy(struct agent *agent, struct ist_err *err)
+{
+    agent->policy = policy_load(agent->conf.policy, err);
+    return agent->policy ? 0 : err->code;
+}
+
+static int open_openstack(struct agent *agent, struct ist_err *err)
+{
+    static const struct ist_http_conf http_conf = {
+        .connect_timeout_ms = 5000,
+        .idle_timeout_ms = 30000,
+        .connections_max = 64,
+        .per_host_max = 16,
+        .headers_max = 64U * 1024,
+    };
+    int rc = ist_clouds_load(agent->conf.clouds, agent->conf.cloud,
+                             &agent->entry, err);
+
+    if (rc)
+        return rc;
+    if (agent->entry.exposed)
+        ist_log_warn("agent", "everybody on this machine may read the secrets "
+                              "of clouds.yaml: chmod 600 it");
+    agent->http = ist_http_new(&agent->loop, &http_conf);
+    if (!agent->http)
+        return ist_err_set(err, -ENOMEM, "out of memory");
+    agent->cloud = os_cloud_new(&agent->loop, agent->http, &agent->entry,
+                                &agent->os_conf, err);
+    return agent->cloud ? 0 : err->code;
+}
+
+static int open_seen(struct agent *agent, struct ist_err *err)
+{
+    char path[PATH_MAX];
+    struct ist_seen_conf conf = {.path = path, .skew_ms = SEEN_SKEW_MS};
+
+    if ((size_t) snprintf(path, sizeof(path), "%s/seen.db",
+                          agent->conf.state) >= sizeof(path))
+        return ist_err_set(err, -ENAMETOOLONG, "state: the path is too long");
+    agent->seen = ist_seen_open(&agent->loop, &conf, err);
+    if (agent->seen && ist_seen_ahead_ms(agent->seen) > SEEN_SKEW_MS)
+        ist_log_warn("agent",
+                     "the clock is behind what it was by %llu s: "
+                     "commands count as late until it has caught up",
+                     (unsigned long long) ist_seen_ahead_ms(agent->seen) /
+                         1000);
+    return agent->seen ? 0 : err->code;
+}
+
+static int open_serve(struct agent *agent, struct ist_err *err)
+{
+    agent->bus = open_bus(agent, err);
+    if (!agent->bus)
+        return err->code;
+    serve_init(&agent->serve, &agent->loop, agent->bus, &agent->keys.own.self,
+               &agent->keys.hub, agent->cloud, agent->policy, agent->conf.site,
+               &agent->serve_conf);
+    agent->serve.heard = on_heard;
+    agent->serve.heard_arg = &agent->keys;
+    serve_commands_init(&agent->commands, &agent->serve, agent->seen);
+    return 0;
+}
+
+static int open_all(struct agent *agent, struct ist_err *err)
+{
+    static int (*const parts[])(struct agent *, struct ist_err *) = {
+        open_identity, open_policy, open_openstack, open_seen, open_serve,
+    };
+
+    for (size_t i = 0; i < IST_COUNT(parts); i++) {
+        int rc = parts[i](agent, err);
+
+        if (rc)
+            return rc;
+    }
+    return 0;
+}
+
+static int run(struct agent *agent)
+{
+    struct ist_err err;
+
+    if (ist_loop_init(&agent->loop)) {
+        fputs("isthmus-agent: no event loop to be had\n", stderr);
+        return 1;
+    }
+    ist_notify_init(&agent->notify, &agent->loop);
+    if (open_all(agent, &err)) {
+        ist_log_error("agent", "cannot start: %s", err.text);
+        return 1; /* The process ends here, and all it holds. */
+    }
+    agent->daemon = (struct ist_daemon){.name = "agent",
+                                        .stages = stages,
+                                        .n_stages = IST_COUNT(stages),
+                                        .reload = reload_policy,
+                                        .arg = agent};
+    ist_daemon_watch(&agent->daemon, &agent->loop);
+    ist_log_info("agent", "isthmus-agent " IST_VERSION " serves site %s",
+                 agent->conf.site);
+    ist_notify_ready(&agent->notify, NULL, NULL);
+    ist_loop_run(&agent->loop);
+    serve_fini(&agent->serve);
+    ist_seen_free(agent->seen);
+    policy_free(agent->policy);
+    keys_close(&agent->keys);
+    ist_cloud_entry_fini(&agent->entry);
+    ist_notify_fini(&agent->notify);
+    ist_loop_fini(&agent->loop);
+    return 0;
+}
+
+/* Everything that can be checked without starting. */
+static int check(struct agent *agent)
+{
+    struct policy *policy;
+    struct ist_err err;
+
+    policy = policy_load(agent->conf.policy, &err);
+    if (!policy) {
+        fprintf(stderr, "isthmus-agent: %s\n", err.text);
+        return 1;
+    }
+    policy_free(policy);
+    if (ist_clouds_load(agent->conf.clouds, agent->conf.cloud, &agent->entry,
+                        &err)) {
+        fprintf(stderr, "isthmus-agent: %s\n", err.text);
+        return 1;
+    }
+    ist_cloud_entry_fini(&agent->entry);
+    puts("The configuration is sound.");
+    return 0;
+}
+
+/* The words of the command line */
+
+int agent_command(int argc, char **argv)
+{
+    static struct agent agent;
+    int rc = ist_start_parse(&start, argc, argv);
+
+    if (rc >= 0)
+        return rc;
+    if (load(&agent))
+        return 1;
+    rc = start.check ? check(&agent) : run(&agent);
+    unload(&agent);
+    return rc;
+}
+
+int agent_policy_command(int argc, char **argv)
+{
+    struct policy_verdict verdict;
+    enum policy_verb verb;
+    struct policy *policy;
+    struct ist_err err;
+
+    if (argc < 5 || argc > 6 || strcmp(argv[1], "test") != 0) {
+        fputs("Usage: isthmus-agent policy test FILE VERB KIND [PROJECT]\n",
+              stderr);
+        return 2;
+    }
+    if (!policy_verb_parse(argv[3], &verb)) {
+        fprintf(stderr, "isthmus-agent: there is no verb '%s'\n", argv[3]);
+        return 2;
+    }
+    policy = policy_load(argv[2], &err);
+    if (!policy) {
+        fprintf(stderr, "isthmus-agent: %s\n", err.text);
+        return 1;
+    }
+    verdict = policy_judge(policy, verb, argv[4], argc > 5 ? argv[5] : NULL);
+    printf("%s: %s\n", verdict.allow ? "allowed" : "denied", verdict.reason);
+    policy_free(policy);
+    return verdict.allow ? 0 : 4;
+}
+
+int agent_conf_command(int argc, char **argv)
+{
+    static struct agent agent;
+    const struct ist_conf_table tables[] = AGENT_TABLES(&agent);
+
+    return ist_start_show(&start, tables, IST_COUNT(tables), argc, argv);
+}

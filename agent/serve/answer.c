@@ -1,0 +1,453 @@
+/* Happy path: unpack the call, judge it, start the work, and when it is done
+ * send its records frame by frame, as credit allows, until the one marked last.
+ *
+ * It ends early when the hub cancels, when the connection is lost, or when the
+ * call's time is over: then nothing more is sent, for nobody waits for it. A
+ * failure of the work is an answer like any other. */
+#include "serve/answer.h"
+
+#include "base/log.h"
+#include "codec/unpack.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define FRAME_BYTES  (256U * 1024) /* Of records in one frame, about. */
+#define RECORD_MAX   (900U * 1024) /* One record must fit one message. */
+#define LIFETIME_MAX 60000U
+#define TIMEOUT_MAX  60000U
+#define WORD_MAX     32U
+
+static int answer_cmp(struct serve_answer *a, struct serve_answer *b)
+{
+    return ist_id_cmp(&a->id, &b->id);
+}
+
+RB_GENERATE_INTERNAL(serve_answers, serve_answer, node, answer_cmp, )
+
+struct serve_answer *serve_answer_find(struct serve *serve,
+                                       const struct ist_id *id)
+{
+    struct serve_answer key = {.id = *id};
+
+    return RB_FIND(serve_answers, &serve->answers, &key);
+}
+
+/* Frames */
+
+static size_t fill_records(struct serve_answer *answer,
+                           Isthmus__V1__Record *records,
+                           Isthmus__V1__Record **at, ProtobufCBinaryData *keys,
+                           size_t max)
+{
+    size_t n = 0, bytes = 0;
+
+    while (n < max && answer->next_record < answer->n_records) {
+        const struct os_record *from = &answer->records[answer->next_record];
+        Isthmus__V1__Record *record = &records[n];
+
+        if (n && bytes + from->body.size > FRAME_BYTES)
+            break;
+        isthmus__v1__record__init(record);
+        record->keys = keys;
+        record->n_keys = answer->list.n_sort;
+        for (size_t i = 0; i < record->n_keys; i++)
+            *keys++ = (ProtobufCBinaryData){from->keys[i].size,
+                                            (uint8_t *) from->keys[i].data};
+        record->id = (char *) from->id;
+        record->body =
+            (ProtobufCBinaryData){from->body.size, (uint8_t *) from->body.data};
+        bytes += from->body.size;
+        at[n++] = record;
+        answer->next_record++;
+    }
+    return n;
+}
+
+static int send_reply(struct serve_answer *answer, Isthmus__V1__Reply *reply)
+{
+    IST_CLEANUP(ist_sb_fini) struct ist_sb wire;
+    struct serve *serve = answer->serve;
+    struct ist_letter letter = {.kind = IST_KIND_ANSWER,
+                                .op = answer->id,
+                                .audience_epoch = answer->hub_epoch};
+    uint64_t now = ist_loop_wall(serve->loop);
+    struct ist_bus_message message;
+
+    ist_sb_init(&wire, 0);
+    ist_arena_reset(&serve->packing);
+    memcpy(letter.request_hash, answer->hash, sizeof(letter.request_hash));
+    letter.expires_ms = now + LIFETIME_MAX;
+    letter.body = ist_pack(reply, &serve->packing, &letter.body_size);
+    if (!letter.body ||
+        ist_seal(serve->self, serve->hub, now, &letter, &wire) != 0)
+        return -EMSGSIZE;
+    message = (struct ist_bus_message){.exchange = "x.rep",
+                                       .key = answer->key,
+                                       .body = wire.data,
+                                       .size = wire.len,
+                                       .type = "reply",
+                                       .expiration_ms = LIFETIME_MAX};
+    return ist_bus_send(serve->bus, &message);
+}
+
+#define FRAME_RECORDS 256U
+
+/* One frame; true when it went out. */
+static bool send_frame(struct serve_answer *answer)
+{
+    Isthmus__V1__Record records[FRAME_RECORDS], *at[FRAME_RECORDS];
+    ProtobufCBinaryData keys[FRAME_RECORDS * IST_ORDER_KEYS_MAX];
+    Isthmus__V1__Reply reply = ISTHMUS__V1__REPLY__INIT;
+    size_t before = answer->next_record;
+    size_t max = answer->granted < FRAME_RECORDS ? (size_t) answer->granted
+                                                 : FRAME_RECORDS;
+    int rc;
+
+    reply.index = answer->index;
+    reply.n_records = fill_records(answer, records, at, keys, max);
+    reply.records = at;
+    reply.last = answer->next_record == answer->n_records;
+    if (reply.last && answer->has_failed)
+        reply.failure = &answer->failure;
+    reply.services = (Isthmus__V1__Service **) answer->services;
+    reply.n_services = answer->n_services;
+    rc = send_reply(answer, &reply);
+    if (rc == -EAGAIN) {
+        answer->next_record = before;
+        answer->is_stalled = true;
+        return false;
+    }
+    if (rc) {
+        ist_op_cancel(&answer->op, rc);
+        return false;
+    }
+    answer->index++;
+    answer->granted -= reply.n_records;
+    answer->serve->counts.frames++;
+    answer->serve->counts.records += reply.n_records;
+    if (reply.last)
+        ist_op_finish(&answer->op, 0);
+    return !reply.last;
+}
+
+void serve_answer_pump(struct serve_answer *answer)
+{
+    answer->is_stalled = false;
+    if (!answer->is_ready || answer->op.state != IST_OP_RUNNING)
+        return;
+    while (answer->granted > 0 || answer->next_record == answer->n_records) {
+        if (!send_frame(answer))
+            return;
+    }
+}
+
+void serve_answer_credit(struct serve_answer *answer, uint32_t records)
+{
+    answer->granted += records;
+    serve_answer_pump(answer);
+}
+
+/* The work is done, or was refused: from here on there is only sending. */
+static void ready(struct serve_answer *answer)
+{
+    if (answer->op.state != IST_OP_RUNNING) { /* Cancelled meanwhile. */
+        ist_op_finish(&answer->op, -ECANCELED);
+        return;
+    }
+    answer->is_ready = true;
+    serve_answer_pump(answer);
+}
+
+static void fail(struct serve_answer *answer, Isthmus__V1__Failure__Code code,
+                 const struct ist_err *err)
+{
+    isthmus__v1__failure__init(&answer->failure);
+    answer->failure.code = code;
+    answer->failure.http = (uint32_t) err->http;
+    answer->failure.retryable = err->retryable;
+    answer->failure.text = ist_arena_strdup(&answer->arena, err->text);
+    answer->has_failed = true;
+    answer->n_records = answer->next_record = 0;
+    answer->serve->counts.failed++;
+}
+
+static void fail_with(struct serve_answer *answer,
+                      Isthmus__V1__Failure__Code code, const char *text)
+{
+    struct ist_err err;
+
+    ist_err_set(&err, 1, "%s", text);
+    fail(answer, code, &err);
+}
+
+/* The kinds of calls */
+
+static void on_work_done(struct serve_answer *answer, const struct ist_op *work)
+{
+    if (work->rc)
+        fail(answer, os_failure_code(work->rc), &work->err);
+    ready(answer);
+}
+
+static void on_list_done(struct ist_op *op)
+{
+    struct serve_answer *answer =
+        IST_CONTAINER(op, struct serve_answer, list.op);
+
+    answer->records = answer->list.records;
+    answer->n_records = op->rc ? 0 : answer->list.n_records;
+    on_work_done(answer, op);
+}
+
+static void on_show_done(struct ist_op *op)
+{
+    struct serve_answer *answer =
+        IST_CONTAINER(op, struct serve_answer, show.op);
+
+    answer->records = &answer->show.record;
+    answer->n_records = op->rc ? 0 : 1;
+    on_work_done(answer, op);
+}
+
+static void on_probe_done(struct ist_op *op)
+{
+    struct serve_answer *answer =
+        IST_CONTAINER(op, struct serve_answer, probe.op);
+
+    answer->services = answer->probe.services;
+    answer->n_services = op->rc ? 0 : answer->probe.n_services;
+    on_work_done(answer, op);
+}
+
+static bool take_sort(struct os_list *list, const Isthmus__V1__List *from)
+{
+    if (from->n_sort > IST_ORDER_KEYS_MAX)
+        return false;
+    list->n_sort = from->n_sort;
+    for (size_t i = 0; i < from->n_sort; i++)
+        list->sort[i] =
+            (struct os_sort){from->sort[i]->name, from->sort[i]->descending};
+    return true;
+}
+
+static bool take_filters(struct os_list *list, const Isthmus__V1__List *from)
+{
+    if (from->n_filters > OS_FILTERS_MAX)
+        return false;
+    list->n_filters = from->n_filters;
+    for (size_t i = 0; i < from->n_filters; i++)
+        list->filters[i] =
+            (struct os_filter){from->filters[i]->name,
+                               (const char *const *) from->filters[i]->values,
+                               from->filters[i]->n_values};
+    return true;
+}
+
+static bool take_after(struct os_list *list, const Isthmus__V1__List *from)
+{
+    static const enum os_ties ties[] = {
+        [ISTHMUS__V1__AFTER__TIES__AFTER_ID] = OS_TIES_AFTER_ID,
+        [ISTHMUS__V1__AFTER__TIES__SKIP] = OS_TIES_SKIP,
+        [ISTHMUS__V1__AFTER__TIES__TAKE] = OS_TIES_TAKE,
+    };
+    const Isthmus__V1__After *after = from->after;
+
+    if (!after)
+        return true;
+    if (after->n_keys != from->n_sort ||
+        (size_t) after->ties >= IST_COUNT(ties))
+        return false;
+    list->has_after = true;
+    list->ties = ties[after->ties];
+    list->after.site = "";
+    list->after.id = (struct ist_bytes){after->id, strlen(after->id)};
+    for (size_t i = 0; i < after->n_keys; i++)
+        list->after.keys[i] =
+            (struct ist_bytes){after->keys[i].data, after->keys[i].len};
+    return true;
+}
+
+static bool start_list(struct serve_answer *answer)
+{
+    const Isthmus__V1__List *from = answer->call->list;
+    struct os_list *list = &answer->list;
+
+    list->kind = from->kind;
+    list->limit = from->limit;
+    list->memory = answer->serve->conf.answer_memory;
+    answer->granted = from->window;
+    if (from->limit == 0 || from->limit > OS_LIMIT_MAX || from->window == 0 ||
+        !take_sort(list, from) || !take_filters(list, from) ||
+        !take_after(list, from))
+        return false;
+    ist_op_prepare(&list->op, answer->op.loop, &answer->op, 0, on_list_done);
+    os_list_start(answer->serve->cloud, list);
+    return true;
+}
+
+static bool start_show(struct serve_answer *answer)
+{
+    struct os_show *show = &answer->show;
+
+    show->kind = answer->call->show->kind;
+    show->id = answer->call->show->id;
+    answer->granted = 1;
+    ist_op_prepare(&show->op, answer->op.loop, &answer->op, 0, on_show_done);
+    os_show_start(answer->serve->cloud, show);
+    return true;
+}
+
+static bool start_probe(struct serve_answer *answer)
+{
+    ist_op_prepare(&answer->probe.op, answer->op.loop, &answer->op, 0,
+                   on_probe_done);
+    os_probe_start(answer->serve->cloud, &answer->probe);
+    return true;
+}
+
+static const char *kind_of_list(const Isthmus__V1__Call *call)
+{
+    return call->list->kind;
+}
+
+static const char *kind_of_show(const Isthmus__V1__Call *call)
+{
+    return call->show->kind;
+}
+
+static const char *kind_of_probe(const Isthmus__V1__Call *call)
+{
+    (void) call;
+    return "service";
+}
+
+/* What a call may be: by which verb and kind the policy judges it, and who
+ * carries it out (false: it makes no sense). */
+struct serve_verb {
+    Isthmus__V1__Call__WhatCase what;
+    enum policy_verb verb;
+    const char *(*kind)(const Isthmus__V1__Call *);
+    bool (*start)(struct serve_answer *);
+};
+
+static const struct serve_verb verbs[] = {
+    {ISTHMUS__V1__CALL__WHAT_LIST, POLICY_READ, kind_of_list, start_list},
+    {ISTHMUS__V1__CALL__WHAT_SHOW, POLICY_READ, kind_of_show, start_show},
+    {ISTHMUS__V1__CALL__WHAT_PROBE, POLICY_READ, kind_of_probe, start_probe},
+};
+
+/* The way of a call */
+
+static void on_answered(struct ist_op *op)
+{
+    struct serve_answer *answer = IST_CONTAINER(op, struct serve_answer, op);
+
+    RB_REMOVE(serve_answers, &answer->serve->answers, answer);
+    answer->serve->n_open--;
+    os_list_fini(&answer->list);
+    os_show_fini(&answer->show);
+    os_probe_fini(&answer->probe);
+    ist_arena_fini(&answer->arena);
+    free(answer);
+}
+
+/* While the work goes on its op is cancelled too, and ready() finishes. */
+static void on_cancel(struct ist_op *op)
+{
+    struct serve_answer *answer = IST_CONTAINER(op, struct serve_answer, op);
+
+    if (answer->is_ready)
+        ist_op_finish(op, -ECANCELED);
+}
+
+static bool is_word(const char *word)
+{
+    size_t len = strlen(word);
+
+    return len > 0 && len <= WORD_MAX &&
+           strspn(word, "abcdefghijklmnopqrstuvwxyz0123456789-") == len;
+}
+
+static const struct serve_verb *find_verb(const Isthmus__V1__Call *call)
+{
+    for (size_t i = 0; i < IST_COUNT(verbs); i++) {
+        if (verbs[i].what == call->what_case)
+            return &verbs[i];
+    }
+    return NULL;
+}
+
+/* Refuses, or starts the work: zero OpenStack calls for what is denied. */
+static void judge(struct serve_answer *answer)
+{
+    struct serve *serve = answer->serve;
+    const char *kind = answer->verb ? answer->verb->kind(answer->call) : "";
+    struct policy_verdict verdict;
+
+    if (!answer->verb) {
+        fail_with(answer, ISTHMUS__V1__FAILURE__CODE__BAD_CALL,
+                  "this agent does not know that kind of call: is it older "
+                  "than the hub?");
+    } else if (serve->n_open > serve->conf.calls_max) {
+        serve->counts.busy++;
+        fail_with(answer, ISTHMUS__V1__FAILURE__CODE__BUSY,
+                  "the agent works on as many calls as it may");
+        answer->failure.retryable = true;
+    } else if (verdict =
+                   policy_judge(serve->policy, answer->verb->verb, kind, NULL),
+               !verdict.allow) {
+        serve->counts.denied++;
+        ist_log_info("serve", "denied by the site's policy: %s %s (%s)",
+                     policy_verb_name(answer->verb->verb), kind,
+                     verdict.reason);
+        fail_with(answer, ISTHMUS__V1__FAILURE__CODE__DENIED,
+                  "the site's policy does not allow it");
+    } else if (!serve->cloud) {
+        fail_with(answer, ISTHMUS__V1__FAILURE__CODE__UNSUPPORTED,
+                  "the agent has no OpenStack configured");
+    } else if (answer->verb->start(answer)) {
+        return;
+    } else {
+        fail_with(answer, ISTHMUS__V1__FAILURE__CODE__BAD_CALL,
+                  "the call is out of range: is the agent older than the hub?");
+    }
+    ready(answer);
+}
+
+void serve_answer_start(struct serve *serve, const struct ist_letter *letter)
+{
+    struct serve_answer *answer = calloc(1, sizeof(*answer));
+    uint64_t timeout;
+
+    if (!answer)
+        return;
+    ist_arena_init(&answer->arena, 1U << 20);
+    answer->call = ist_unpack(&isthmus__v1__call__descriptor, &answer->arena,
+                              letter->body, letter->body_size);
+    answer->id = letter->op;
+    if (!answer->call || !is_word(answer->call->reply_word) ||
+        answer->call->timeout_ms == 0 ||
+        serve_answer_find(serve, &letter->op)) {
+        serve->counts.refused[IST_SEAL_BODY]++;
+        ist_arena_fini(&answer->arena);
+        free(answer);
+        return;
+    }
+    answer->serve = serve;
+    answer->hub_epoch = letter->epoch;
+    memcpy(answer->hash, letter->hash, sizeof(answer->hash));
+    snprintf(answer->key, sizeof(answer->key), "%s.%s",
+             answer->call->reply_word, serve->site);
+    answer->verb = find_verb(answer->call);
+    timeout = answer->call->timeout_ms;
+    ist_op_prepare(&answer->op, serve->loop, NULL,
+                   timeout < TIMEOUT_MAX ? timeout : TIMEOUT_MAX, on_answered);
+    RB_INSERT(serve_answers, &serve->answers, answer);
+    serve->n_open++;
+    ist_op_begin(&answer->op, on_cancel);
+    judge(answer);
+}

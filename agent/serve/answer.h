@@ -1,0 +1,47 @@
+/* One answer on its way: what a call asked, what was found, and how much of it
+ * the hub wants now. */
+#ifndef SERVE_ANSWER_H
+#define SERVE_ANSWER_H
+
+#include "serve/serve.h"
+
+struct serve_answer {
+    struct serve *serve;
+    struct ist_op op; /* The whole of it; its deadline is the call's. */
+    struct ist_id id; /* The call's op id. */
+    uint8_t hash[32];
+    uint64_t hub_epoch;
+    char key[80]; /* "<reply word>.<site>" */
+
+    const struct serve_verb *verb;
+    struct ist_arena arena;        /* The call, unpacked. */
+    const Isthmus__V1__Call *call; /* In the arena. */
+    struct os_list list;
+    struct os_show show;
+    struct os_probe probe;
+
+    /* The stream. */
+    const struct os_record *records; /* Borrowed from the work above. */
+    size_t n_records, next_record;
+    const Isthmus__V1__Service *const *services;
+    size_t n_services;
+    uint64_t granted; /* Records that may still be sent. */
+    uint32_t index;
+    Isthmus__V1__Failure failure;
+    bool has_failed, is_ready, is_stalled;
+    RB_ENTRY(serve_answer) node;
+};
+
+/* Begins to answer 'call'. The letter is the call's; both are only looked at
+ * until this returns. */
+void serve_answer_start(struct serve *, const struct ist_letter *);
+
+RB_PROTOTYPE(serve_answers, serve_answer, node, )
+
+struct serve_answer *serve_answer_find(struct serve *, const struct ist_id *);
+void serve_answer_credit(struct serve_answer *, uint32_t records);
+
+/* Sends what may be sent; called again when the bus has drained. */
+void serve_answer_pump(struct serve_answer *);
+
+#endif

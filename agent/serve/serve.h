@@ -1,0 +1,81 @@
+/* The agent's end of the bus: opens what the hub asks, judges it by the site's
+ * policy, has it done, and streams the answer back under the hub's credit.
+ *
+ * Nothing here knows OpenStack (agent/os) or policy files (agent/policy): a
+ * table ties each kind of call to the verb it is judged by and to the function
+ * that carries it out. */
+#ifndef SERVE_SERVE_H
+#define SERVE_SERVE_H
+
+#include "base/row.h"
+#include "bus/bus.h"
+#include "codec/seal.h"
+#include "os/cloud.h"
+#include "policy/policy.h"
+
+#include "isthmus/v1/call.pb-c.h"
+#include "isthmus/v1/reply.pb-c.h"
+
+#include <bsd/sys/tree.h>
+
+struct serve_conf {
+    uint64_t calls_max;     /* Worked on at once; above: "busy". */
+    uint64_t answer_memory; /* Of one answer's rows. */
+    uint64_t skew_ms;
+    uint64_t presence_ms;
+};
+
+extern const struct ist_row serve_rows[];
+
+struct serve_answer;
+RB_HEAD(serve_answers, serve_answer);
+
+/* Counted for metrics; only ever rise. */
+struct serve_counts {
+    uint64_t calls, denied, failed, frames, records, busy;
+    uint64_t refused[IST_SEAL_REFUSALS];
+};
+
+struct serve {
+    struct ist_loop *loop;
+    struct ist_bus *bus;
+    struct ist_self *self;
+    struct ist_peer *hub;   /* All borrowed. */
+    struct os_cloud *cloud; /* Borrowed; NULL: no OpenStack configured. */
+    struct policy *policy;  /* Borrowed; replaced by a reload. */
+    char site[40];          /* Its word on the bus. */
+    struct serve_conf conf;
+    struct serve_counts counts;
+    uint64_t n_open;
+
+    /* Called after each message of the hub that opened; NULL: nobody. */
+    void (*heard)(void *arg);
+    void *heard_arg;
+
+    /* Private to serve/. */
+    struct serve_answers answers;
+    struct ist_bus_consumer requests;
+    char queue[64], alive_key[48];
+    struct ist_timer presence;
+    uint64_t presence_sent_ms, started_ms;
+    struct ist_arena scratch, packing;
+};
+
+void serve_init(struct serve *, struct ist_loop *, struct ist_bus *,
+                struct ist_self *, struct ist_peer *hub, struct os_cloud *,
+                struct policy *, const char *site, const struct serve_conf *);
+
+/* Ends every open answer; 'done' of the last one comes from the loop, and
+ * serve_fini() must wait until serve->n_open is 0. */
+void serve_stop(struct serve *);
+void serve_fini(struct serve *);
+
+/* From the bus's events. */
+void serve_up(struct serve *);
+void serve_down(struct serve *);
+void serve_drained(struct serve *);
+
+/* Says that the site is there, or, 'leaving', that it will not be. */
+void serve_presence(struct serve *, bool leaving);
+
+#endif

@@ -1,0 +1,264 @@
+#include "api/api.h"
+
+#include "api/problem.h"
+#include "conf/file.h"
+
+#include <errno.h>
+#include <string.h>
+
+const struct ist_row api_rows[] = {
+    {"admin.token_file", IST_ROW_PATH, offsetof(struct api_conf, token_file),
+     NULL, 1, 4096, IST_ROW_REQUIRED,
+     "File whose only line is the admin's bearer token; mode 0600."},
+    {"api.request_memory", IST_ROW_BYTES,
+     offsetof(struct api_conf, request_memory), "64MiB", 1U << 20, 1U << 30, 0,
+     "Memory that the rows of one request may take; a site that does not fit "
+     "any more counts as failed."},
+    IST_ROW_END,
+};
+
+/* openapi.json, put into the binary as it is. */
+__asm__(".pushsection .rodata\n"
+        ".global api_openapi_start\n"
+        ".global api_openapi_end\n"
+        "api_openapi_start: .incbin \"" IST_OPENAPI_PATH "\"\n"
+        "api_openapi_end: .byte 0\n"
+        ".popsection\n");
+extern const char api_openapi_start[], api_openapi_end[];
+
+static void show_openapi(const struct api_request *request)
+{
+    static const struct ist_httpd_header headers[] = {
+        {"Content-Type", "application/json"},
+        {"Cache-Control", "max-age=300"},
+    };
+
+    ist_httpd_reply(request->http, 200, headers, IST_COUNT(headers),
+                    api_openapi_start,
+                    (size_t) (api_openapi_end - api_openapi_start));
+}
+
+static void show_metrics(const struct api_request *request)
+{
+    static const struct ist_httpd_header headers[] = {
+        {"Content-Type", IST_METRICS_TYPE},
+    };
+    struct ist_sb out;
+    size_t size;
+    char *text;
+
+    ist_sb_init(&out, 0);
+    ist_metrics_write(request->api->metrics, &out);
+    text = ist_sb_take(&out, &size);
+    ist_sb_fini(&out);
+    ist_httpd_reply_take(request->http, text ? 200 : 500, headers,
+                         IST_COUNT(headers), text, text ? size : 0);
+}
+
+static void show_health(const struct api_request *request)
+{
+    bool ready = strcmp(request->http->path, "/readyz") == 0;
+    struct ist_sb out;
+    bool good;
+
+    ist_sb_init(&out, 0);
+    good = ist_health_write(request->api->health,
+                            ready ? IST_HEALTH_READY : IST_HEALTH_LIVE, &out);
+    api_reply_json(request->http, good ? 200 : 503, NULL, 0, &out);
+}
+
+static void show_version(const struct api_request *request)
+{
+    struct ist_sb out;
+
+    ist_sb_init(&out, 0);
+    ist_sb_puts(&out, "{\"name\":\"isthmus-hub\",\"version\":\"" IST_VERSION
+                      "\",\"api\":\"v1\"}\n");
+    api_reply_json(request->http, 200, NULL, 0, &out);
+}
+
+const struct api_route api_routes[] = {
+    {"GET", "/healthz", true, show_health},
+    {"GET", "/readyz", true, show_health},
+    {"GET", "/metrics", true, show_metrics},
+    {"GET", "/api/openapi.json", true, show_openapi},
+    {"GET", "/api/v1/version", true, show_version},
+    {"GET", "/api/v1/sites", false, api_list_sites},
+    {"GET", "/api/v1/sites/{name}", false, api_show_site},
+    {"GET", "/api/v1/{kind}", false, api_list_resources},
+    {"GET", "/api/v1/{kind}/{id}", false, api_show_resource},
+};
+const size_t api_n_routes = IST_COUNT(api_routes);
+
+/* The kind that the first 'len' characters name in the plural. */
+static const struct ist_kind *kind_of(const char *path, size_t len)
+{
+    char word[32];
+
+    if (len >= sizeof(word))
+        return NULL;
+    memcpy(word, path, len);
+    word[len] = '\0';
+    return ist_kind_find_plural(word);
+}
+
+/* What stands at a "{...}" of a pattern: a kind, or the last part. */
+static bool take_word(struct api_request *request, const char *pattern,
+                      const char *path, size_t len)
+{
+    if (strncmp(pattern, "{kind}", 6) == 0) {
+        request->kind = kind_of(path, len);
+        return request->kind != NULL;
+    }
+    request->word = path;
+    return len > 0 && path[len] == '\0';
+}
+
+/* Does 'path' fit? Fills what the pattern leaves open. */
+static bool match(const char *pattern, const char *path,
+                  struct api_request *request)
+{
+    while (*pattern && *path) {
+        size_t len = strcspn(path, "/");
+
+        if (*pattern != '{') {
+            if (*pattern++ != *path++)
+                return false;
+            continue;
+        }
+        if (!take_word(request, pattern, path, len))
+            return false;
+        pattern = strchr(pattern, '}') + 1;
+        path += len;
+    }
+    return *pattern == '\0' && *path == '\0';
+}
+
+static bool is_admin(const struct api *api,
+                     const struct ist_httpd_request *http)
+{
+    const char *value = ist_httpd_header(http, "Authorization");
+    uint8_t hash[32];
+
+    if (!value || strncasecmp(value, "Bearer ", 7) != 0)
+        return false;
+    value += 7;
+    /* Equal lengths, equal time: the hashes are compared. */
+    crypto_hash_sha256(hash, (const uint8_t *) value, strlen(value));
+    return sodium_memcmp(hash, api->token_hash, sizeof(hash)) == 0;
+}
+
+static void not_found(struct ist_httpd_request *http)
+{
+    api_problem_reply(http, API_NOT_FOUND, NULL,
+                      "Nothing is at %.200s. The kinds of resources and all "
+                      "paths are in /api/openapi.json.",
+                      http->path);
+}
+
+static void handle(void *arg, struct ist_httpd_request *http)
+{
+    struct api *api = arg;
+    bool path_known = false;
+
+    if (api->stopping) {
+        api_problem_reply(http, API_BUSY, NULL, "The hub is going down.");
+        return;
+    }
+
+    for (size_t i = 0; i < api_n_routes; i++) {
+        const struct api_route *route = &api_routes[i];
+        struct api_request request = {.api = api, .http = http};
+
+        if (!match(route->pattern, http->path, &request))
+            continue;
+        path_known = true;
+        if (strcmp(route->method, http->method) != 0)
+            continue;
+        if (!route->is_open && !is_admin(api, http))
+            api_problem_reply(http, API_UNAUTHORIZED, NULL,
+                              "This needs 'Authorization: Bearer TOKEN' with "
+                              "the token of the hub's admin.");
+        else
+            route->handle(&request);
+        return;
+    }
+    if (!is_admin(api, http)) /* What exists is not a stranger's business. */
+        api_problem_reply(http, API_UNAUTHORIZED, NULL,
+                          "This needs 'Authorization: Bearer TOKEN' with the "
+                          "token of the hub's admin.");
+    else if (path_known)
+        api_problem_reply(http, API_METHOD, NULL,
+                          "%.20s is not possible here: only GET is.",
+                          http->method);
+    else
+        not_found(http);
+}
+
+void api_reply_json(struct ist_httpd_request *http, int status,
+                    const struct ist_httpd_header *more, size_t n_more,
+                    struct ist_sb *out)
+{
+    struct ist_httpd_header headers[6] = {
+        {"Content-Type", "application/json"},
+        {"Cache-Control", "no-store"},
+    };
+    size_t size;
+    char *body = ist_sb_take(out, &size);
+
+    ist_sb_fini(out);
+    if (!body) {
+        api_problem_reply(http, API_INTERNAL, NULL,
+                          "The answer does not fit into memory: ask for fewer "
+                          "rows with 'limit'.");
+        return;
+    }
+    for (size_t i = 0; i < n_more && i < 4; i++)
+        headers[2 + i] = more[i];
+    ist_httpd_reply_take(http, status, headers, 2 + n_more, body, size);
+}
+
+static int read_token(struct api *api, struct ist_err *err)
+{
+    char *token = NULL;
+    int rc = ist_conf_read_secret(api->conf.token_file, &token, err);
+
+    if (rc)
+        return ist_err_wrap(err, "admin.token_file");
+    if (strlen(token) < API_TOKEN_MIN)
+        rc = ist_err_set(err, -EINVAL,
+                         "admin.token_file: %s: the token is shorter than %d "
+                         "characters: make one with 'openssl rand -hex 32'",
+                         api->conf.token_file, API_TOKEN_MIN);
+    else
+        crypto_hash_sha256(api->token_hash, (const uint8_t *) token,
+                           strlen(token));
+    ist_conf_secret_free(token);
+    return rc;
+}
+
+int api_open(struct api *api, struct ist_loop *loop, struct desk *desk,
+             struct sites *sites, struct ist_metrics *metrics,
+             struct ist_health *health, const struct api_conf *conf,
+             const struct ist_httpd_conf *http_conf, struct ist_err *err)
+{
+    int rc;
+
+    *api = (struct api){.loop = loop,
+                        .desk = desk,
+                        .sites = sites,
+                        .metrics = metrics,
+                        .health = health,
+                        .conf = *conf};
+    rc = read_token(api, err);
+    if (rc)
+        return rc;
+    api->httpd =
+        ist_httpd_new(loop, http_conf, handle, api_problem_refuse, api, err);
+    return api->httpd ? 0 : err->code;
+}
+
+void api_close(struct api *api, void (*closed)(void *), void *arg)
+{
+    ist_httpd_close(IST_TAKE(api->httpd), closed, arg);
+}

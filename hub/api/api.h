@@ -1,0 +1,74 @@
+/* The hub's native HTTP API, /api/v1, as hub/api/openapi.json describes it.
+ *
+ * A request is matched against one table of routes (api.c), its caller is
+ * checked, and a handler answers it, at once or when sites have. */
+#ifndef API_API_H
+#define API_API_H
+
+#include "httpd/server.h"
+#include "model/kind.h"
+#include "obs/health.h"
+#include "obs/metric.h"
+#include "survey/desk.h"
+
+struct api_conf {
+    char *token_file;        /* One line: the bearer token of the admin. */
+    uint64_t request_memory; /* Arena of one request to sites. */
+};
+
+extern const struct ist_row api_rows[];
+
+#define API_TOKEN_MIN 16 /* Characters; a shorter one is refused at start. */
+
+struct api {
+    struct ist_loop *loop;
+    struct desk *desk;
+    struct sites *sites;
+    struct ist_metrics *metrics; /* All borrowed. */
+    struct ist_health *health;
+    struct api_conf conf;
+    uint8_t token_hash[32];
+    uint64_t n_open; /* Requests that wait for sites. */
+    bool stopping;   /* Set by the hub: new requests are answered 503. */
+    struct ist_httpd *httpd; /* Owned. */
+};
+
+/* Reads the token and begins to listen. 0, or a fault with 'err' filled. */
+int api_open(struct api *, struct ist_loop *, struct desk *, struct sites *,
+             struct ist_metrics *, struct ist_health *, const struct api_conf *,
+             const struct ist_httpd_conf *, struct ist_err *err);
+
+/* No request may be open. */
+void api_close(struct api *, void (*closed)(void *), void *arg);
+
+/* What a handler gets: the request, and the parts of its path that the route
+ * left open. */
+struct api_request {
+    struct api *api;
+    struct ist_httpd_request *http;
+    const struct ist_kind *kind; /* Of "{kind}", or NULL. */
+    const char *word;            /* Of "{id}" or "{name}", or NULL. */
+};
+
+typedef void api_handler_fn(const struct api_request *);
+
+/* resources.c, sites.c */
+api_handler_fn api_list_resources, api_show_resource;
+api_handler_fn api_list_sites, api_show_site;
+
+/* Sends a whole JSON document and frees it; when 'out' has failed, 500. */
+void api_reply_json(struct ist_httpd_request *, int status,
+                    const struct ist_httpd_header *more, size_t n_more,
+                    struct ist_sb *out);
+
+/* One route, for the check against openapi.json. */
+struct api_route {
+    const char *method, *pattern; /* "GET", "/api/v1/{kind}/{id}" */
+    bool is_open;                 /* Needs no token. */
+    api_handler_fn *handle;
+};
+
+extern const struct api_route api_routes[];
+extern const size_t api_n_routes;
+
+#endif

@@ -1,0 +1,138 @@
+#include "api/problem.h"
+
+#include "survey/survey.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+static const struct {
+    int status;
+    const char *code, *title;
+} rows[] = {
+    [API_BAD_PARAMETER] = {400, "bad_parameter", "Bad query parameter"},
+    [API_BAD_REQUEST] = {400, "bad_request", "Bad request"},
+    [API_UNAUTHORIZED] = {401, "unauthorized", "Login needed"},
+    [API_NOT_FOUND] = {404, "not_found", "Not found"},
+    [API_METHOD] = {405, "method_not_allowed", "Method not allowed"},
+    [API_PARTIAL] = {504, "partial", "Not every site answered"},
+    [API_UNREACHABLE] = {503, "unreachable", "Not every site answered"},
+    [API_TOO_LARGE] = {413, "too_large", "Request body too large"},
+    [API_URI_TOO_LONG] = {414, "uri_too_long", "Request line too long"},
+    [API_HEADERS] = {431, "headers_too_large", "Headers too large"},
+    [API_TIMEOUT] = {408, "timeout", "Request not complete in time"},
+    [API_MEDIA] = {415, "unsupported_media_type", "Unsupported media type"},
+    [API_BUSY] = {503, "busy", "Too busy"},
+    [API_INTERNAL] = {500, "internal", "Internal error"},
+};
+
+const int api_problem_statuses[] = {400, 401, 404, 405, 408, 413, 414,
+                                    415, 431, 500, 503, 504, 0};
+
+static void put_text(struct ist_sb *out, const char *name, const char *text)
+{
+    ist_sb_printf(out, "\"%s\":", name);
+    ist_sb_json(out, text, strlen(text));
+}
+
+static void put_site(struct ist_sb *out, const struct survey_site *part)
+{
+    bool failed = part->state == SURVEY_FAILED;
+
+    ist_sb_putc(out, '{');
+    put_text(out, "site", part->site->name);
+    ist_sb_printf(out, ",\"state\":\"%s\",\"age_ms\":%s,\"latency_ms\":%llu",
+                  failed ? "failed" : "answered", failed ? "null" : "0",
+                  (unsigned long long) part->latency_ms);
+    if (failed) {
+        ist_sb_putc(out, ',');
+        put_text(out, "reason", part->err.text);
+        if (part->err.http)
+            ist_sb_printf(out, ",\"upstream_status\":%d", part->err.http);
+    } else {
+        ist_sb_puts(out, ",\"reason\":null");
+    }
+    ist_sb_putc(out, '}');
+}
+
+void api_problem_sites(struct ist_sb *out, const struct survey *survey,
+                       bool failed_only)
+{
+    bool first = true;
+
+    ist_sb_putc(out, '[');
+    for (uint32_t i = 0; i < survey->n_sites; i++) {
+        const struct survey_site *part = &survey->sites[i];
+
+        if (failed_only && part->state != SURVEY_FAILED)
+            continue;
+        if (!first)
+            ist_sb_putc(out, ',');
+        first = false;
+        put_site(out, part);
+    }
+    ist_sb_putc(out, ']');
+}
+
+static void reply(struct ist_httpd_request *request, enum api_problem problem,
+                  int status, const struct survey *survey, const char *detail)
+{
+    static const struct ist_httpd_header headers[] = {
+        {"Content-Type", "application/problem+json"},
+        {"Cache-Control", "no-store"},
+        {"Retry-After", "5"},
+        {"WWW-Authenticate", "Bearer realm=\"isthmus\""},
+    };
+    struct ist_httpd_header used[4] = {headers[0], headers[1]};
+    size_t n = 2, size;
+    struct ist_sb out;
+    char *body;
+
+    if (status == 503 || status == 504)
+        used[n++] = headers[2];
+    if (status == 401)
+        used[n++] = headers[3];
+    ist_sb_init(&out, 0);
+    ist_sb_printf(&out, "{\"type\":\"/api/docs/errors#%s\",",
+                  rows[problem].code);
+    put_text(&out, "title", rows[problem].title);
+    ist_sb_printf(&out, ",\"status\":%d,", status);
+    put_text(&out, "detail", detail);
+    ist_sb_putc(&out, ',');
+    put_text(&out, "instance", request->id);
+    ist_sb_printf(&out, ",\"code\":\"%s\"", rows[problem].code);
+    if (survey) {
+        ist_sb_puts(&out, ",\"sites\":");
+        api_problem_sites(&out, survey, true);
+    }
+    ist_sb_puts(&out, "}\n");
+    body = ist_sb_take(&out, &size);
+    ist_sb_fini(&out);
+    ist_httpd_reply_take(request, status, used, n, body, body ? size : 0);
+}
+
+void api_problem_reply(struct ist_httpd_request *request,
+                       enum api_problem problem, const struct survey *survey,
+                       const char *fmt, ...)
+{
+    char detail[1024];
+    va_list args;
+
+    va_start(args, fmt);
+    vsnprintf(detail, sizeof(detail), fmt, args);
+    va_end(args);
+    reply(request, problem, rows[problem].status, survey, detail);
+}
+
+void api_problem_refuse(void *arg, struct ist_httpd_request *request,
+                        int status, const char *reason)
+{
+    (void) arg;
+    for (size_t i = 0; i < IST_COUNT(rows); i++) {
+        if (rows[i].status == status && i != API_BAD_PARAMETER) {
+            reply(request, (enum api_problem) i, status, NULL, reason);
+            return;
+        }
+    }
+    reply(request, API_BAD_REQUEST, status, NULL, reason);
+}

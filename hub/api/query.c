@@ -1,0 +1,317 @@
+/* Each parameter is a row: its name, which requests take it, and the function
+ * that reads it. */
+#include "api/query.h"
+
+#include "base/parse.h"
+#include "model/marker.h"
+
+#include <errno.h>
+#include <string.h>
+
+struct reading {
+    const struct ist_kind *kind;
+    struct ist_arena *arena;
+    struct api_query *query;
+    const char *marker;
+    struct ist_err *err;
+};
+
+typedef int read_fn(struct reading *, const char *name, const char *value);
+
+static int bad(struct reading *r, const char *name, const char *must)
+{
+    return ist_err_set(r->err, -EINVAL, "%s: %s", name, must);
+}
+
+static int read_limit(struct reading *r, const char *name, const char *value)
+{
+    if (ist_parse_u64(value, 1, API_LIMIT_MAX, &r->query->limit))
+        return 0;
+    return bad(r, name, "must be a whole number from 1 to 1000");
+}
+
+static int read_deadline(struct reading *r, const char *name, const char *value)
+{
+    if (ist_parse_u64(value, API_DEADLINE_MIN, API_DEADLINE_MAX,
+                      &r->query->deadline_ms))
+        return 0;
+    return bad(r, name, "must be milliseconds, from 100 to 60000");
+}
+
+static int read_partial(struct reading *r, const char *name, const char *value)
+{
+    r->query->deny_partial = strcmp(value, "deny") == 0;
+    if (r->query->deny_partial || strcmp(value, "allow") == 0)
+        return 0;
+    return bad(r, name, "must be 'allow' or 'deny'");
+}
+
+/* Splits at commas into the arena. */
+static char **split(struct reading *r, const char *name, const char *value,
+                    size_t *ret_n)
+{
+    char **items = ist_arena_alloc(r->arena, API_VALUES_MAX * sizeof(*items));
+    const char *at = value, *item;
+    size_t len, n = 0;
+
+    while (items && ist_parse_item(&at, &item, &len)) {
+        if (len == 0 || n == API_VALUES_MAX) {
+            bad(r, name,
+                len ? "takes at most 64 values"
+                    : "has an empty value: leave it out to ask for all");
+            return NULL;
+        }
+        items[n] = ist_arena_dup(r->arena, item, len);
+        if (!items[n++])
+            return NULL;
+    }
+    *ret_n = n;
+    return items;
+}
+
+/* A filter holds exact values; a name may contain a comma, so only the
+ * enumerable ones are lists. */
+static int add_filter(struct reading *r, const char *name, char *const *values,
+                      size_t n)
+{
+    if (!values)
+        return -EINVAL;
+    r->query->filters[r->query->n_filters++] =
+        (struct survey_filter){.name = name, .values = values, .n_values = n};
+    return 0;
+}
+
+static int read_one(struct reading *r, const char *name, const char *value)
+{
+    char **values = ist_arena_alloc(r->arena, sizeof(*values));
+
+    if (!value[0])
+        return bad(r, name, "has an empty value: leave it out to ask for all");
+    if (values)
+        values[0] = ist_arena_strdup(r->arena, value);
+    return add_filter(r, name, values, 1);
+}
+
+static int read_many(struct reading *r, const char *name, const char *value)
+{
+    size_t n = 0;
+    char **values = split(r, name, value, &n);
+
+    return add_filter(r, name, values, n);
+}
+
+static int read_site(struct reading *r, const char *name, const char *value)
+{
+    char **names = split(r, name, value, &r->query->n_sites);
+
+    for (size_t i = 0; names && i < r->query->n_sites; i++) {
+        for (size_t j = 0; j < i; j++) {
+            if (strcmp(names[i], names[j]) == 0)
+                return bad(r, name, "names a site twice");
+        }
+    }
+    r->query->sites = names;
+    return names ? 0 : -EINVAL;
+}
+
+static int read_fields(struct reading *r, const char *name, const char *value)
+{
+    char **names = split(r, name, value, &r->query->n_fields);
+
+    if (!names)
+        return -EINVAL;
+    if (r->query->n_fields > API_FIELDS_MAX)
+        return bad(r, name, "takes at most 15 members");
+    for (size_t i = 0; i < r->query->n_fields; i++) {
+        if (strlen(names[i]) > 63 || strchr(names[i], '.'))
+            return bad(r, name,
+                       "takes names of top-level members, up to 63 "
+                       "characters, without dots");
+        for (size_t j = 0; j < i; j++) {
+            if (strcmp(names[i], names[j]) == 0)
+                return bad(r, name, "names a member twice");
+        }
+    }
+    r->query->fields = (const char *const *) names;
+    return 0;
+}
+
+static int read_sort(struct reading *r, const char *name, const char *value)
+{
+    struct api_query *query = r->query;
+    size_t n = 0;
+    char **items = split(r, name, value, &n);
+
+    if (!items)
+        return -EINVAL;
+    if (n > IST_ORDER_KEYS_MAX)
+        return bad(r, name, "takes at most 4 keys");
+    for (size_t i = 0; i < n; i++) {
+        const char *key = items[i] + (items[i][0] == '-');
+
+        if (!ist_kind_member(r->kind, key))
+            return ist_err_set(r->err, -EINVAL,
+                               "sort: %s cannot be sorted by '%.40s'",
+                               r->kind->plural, key);
+        for (size_t j = 0; j < i; j++) {
+            if (strcmp(query->sort[j].name, key) == 0)
+                return bad(r, name, "names a key twice");
+        }
+        query->sort[i] = (struct survey_sort){key, items[i][0] == '-'};
+    }
+    query->n_sort = n;
+    query->sort_text = value;
+    return 0;
+}
+
+/* Judged last: it belongs to one order. */
+static int read_marker(struct reading *r, const char *name, const char *value)
+{
+    (void) name;
+    r->marker = value;
+    return 0;
+}
+
+static const struct {
+    const char *name;
+    bool list, show;
+    read_fn *read;
+} rows[] = {
+    {"limit", true, false, read_limit},
+    {"marker", true, false, read_marker},
+    {"sort", true, false, read_sort},
+    {"site", true, true, read_site},
+    {"name", true, false, read_one},
+    {"status", true, false, read_many},
+    {"project", true, false, read_many},
+    {"fields", true, true, read_fields},
+    {"deadline", true, true, read_deadline},
+    {"partial", true, true, read_partial},
+};
+
+const char *const api_query_list_names[] = {
+    "limit",   "marker", "sort",     "site",    "name", "status",
+    "project", "fields", "deadline", "partial", NULL};
+const char *const api_query_show_names[] = {"site", "fields", "deadline",
+                                            "partial", NULL};
+
+static int read_param(struct reading *r, const struct ist_httpd_param *param,
+                      bool is_list)
+{
+    for (size_t i = 0; i < IST_COUNT(rows); i++) {
+        if (strcmp(rows[i].name, param->name) == 0 &&
+            (is_list ? rows[i].list : rows[i].show))
+            return rows[i].read(r, rows[i].name, param->value);
+    }
+    return ist_err_set(r->err, -EINVAL,
+                       "'%.40s' is not a parameter of this request",
+                       param->name);
+}
+
+static int read_all(struct reading *r, const struct ist_httpd_param *params,
+                    size_t n, bool is_list)
+{
+    for (size_t i = 0; i < n; i++) {
+        int rc;
+
+        for (size_t j = 0; j < i; j++) {
+            if (strcmp(params[i].name, params[j].name) == 0)
+                return ist_err_set(r->err, -EINVAL,
+                                   "'%.40s' is given twice: put several "
+                                   "values into one, with commas",
+                                   params[i].name);
+        }
+        rc = read_param(r, &params[i], is_list);
+        if (rc)
+            return r->arena->exceeded
+                       ? ist_err_set(r->err, -EINVAL, "the query is too large")
+                       : rc;
+    }
+    return 0;
+}
+
+static void set_defaults(struct reading *r)
+{
+    r->query->limit = 100;
+    r->query->deadline_ms = 10000;
+}
+
+static int place_after(struct reading *r)
+{
+    struct api_query *query = r->query;
+    int rc;
+
+    if (!r->marker)
+        return 0;
+    rc = ist_marker_parse(r->marker, r->kind->name, query->sort_text,
+                          query->n_sort, r->arena, &query->after);
+    if (rc == IST_MARKER_OTHER_LIST)
+        return bad(r, "marker",
+                   "belongs to another list or sort: begin "
+                   "again without it");
+    if (rc)
+        return bad(r, "marker", "is not one that this API gave");
+    query->has_after = true;
+    return 0;
+}
+
+int api_query_list(const struct ist_httpd_param *params, size_t n,
+                   const struct ist_kind *kind, struct ist_arena *arena,
+                   struct api_query *ret, struct ist_err *err)
+{
+    struct reading r = {kind, arena, ret, NULL, err};
+    int rc;
+
+    *ret = (struct api_query){0};
+    set_defaults(&r);
+    rc = read_all(&r, params, n, true);
+    if (rc == 0 && ret->n_sort == 0)
+        rc = read_sort(&r, "sort",
+                       ist_kind_member(kind, "created_at") ? "-created_at"
+                                                           : "name");
+    return rc ? rc : place_after(&r);
+}
+
+int api_query_show(const struct ist_httpd_param *params, size_t n,
+                   const struct ist_kind *kind, struct ist_arena *arena,
+                   struct api_query *ret, struct ist_err *err)
+{
+    struct reading r = {kind, arena, ret, NULL, err};
+
+    *ret = (struct api_query){0};
+    set_defaults(&r);
+    return read_all(&r, params, n, false);
+}
+
+/* RFC 3986: unreserved characters stay, and the comma, which every list here
+ * uses and no server splits at. */
+static void put_encoded(struct ist_sb *out, const char *text)
+{
+    static const char plain[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrst"
+                                "uvwxyz0123456789-._~,";
+
+    for (; *text; text++) {
+        if (strchr(plain, *text))
+            ist_sb_putc(out, *text);
+        else
+            ist_sb_printf(out, "%%%02X", (unsigned char) *text);
+    }
+}
+
+void api_query_next(struct ist_sb *out, const char *path,
+                    const struct ist_httpd_param *params, size_t n,
+                    const char *marker)
+{
+    ist_sb_puts(out, path);
+    ist_sb_putc(out, '?');
+    for (size_t i = 0; i < n; i++) {
+        if (strcmp(params[i].name, "marker") == 0)
+            continue;
+        put_encoded(out, params[i].name);
+        ist_sb_putc(out, '=');
+        put_encoded(out, params[i].value);
+        ist_sb_putc(out, '&');
+    }
+    ist_sb_puts(out, "marker=");
+    put_encoded(out, marker);
+}

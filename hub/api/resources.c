@@ -1,0 +1,328 @@
+/* GET /api/v1/{kind} and GET /api/v1/{kind}/{id}: read the query, ask the
+ * sites, splice their bytes into one document. The hub never parses a row: it
+ * puts "site" in front of the members and copies the rest. */
+#include "api/api.h"
+#include "api/problem.h"
+#include "api/query.h"
+#include "codec/json.h"
+#include "model/marker.h"
+#include "survey/survey.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* One request on its way. */
+struct asking {
+    struct survey survey;
+    struct api *api;
+    struct ist_httpd_request *http;
+    const struct ist_kind *kind;
+    struct api_query query;
+    struct ist_arena arena;
+};
+
+/* Rows */
+
+/* The members that 'fields' names, in its order. */
+struct projection {
+    struct ist_sb *out;
+    const struct api_query *query;
+};
+
+static int put_members(void *arg, const struct ist_json_element *element)
+{
+    struct projection *p = arg;
+
+    for (size_t i = 0; i < p->query->n_fields; i++) {
+        const struct ist_json_slice *value = &element->picks[i];
+
+        if (!value->data || strcmp(p->query->fields[i], "site") == 0)
+            continue;
+        ist_sb_putc(p->out, ',');
+        ist_sb_json(p->out, p->query->fields[i], strlen(p->query->fields[i]));
+        ist_sb_putc(p->out, ':');
+        ist_sb_add(p->out, value->data, value->size);
+    }
+    return 0;
+}
+
+static void put_projected(struct ist_sb *out, const struct ist_bytes *body,
+                          const struct api_query *query)
+{
+    struct projection p = {out, query};
+    struct ist_json_want want = {.collection = "",
+                                 .picks = query->fields,
+                                 .n_picks = query->n_fields,
+                                 .element_max = SIZE_MAX};
+    struct ist_json_split split;
+
+    ist_json_split_init(&split, &want, put_members, &p);
+    ist_json_split_feed(&split, body->data, body->size);
+    ist_json_split_fini(&split);
+}
+
+/* {"site":"hkg", then the native members. */
+static void put_row(struct ist_sb *out, const struct ist_row_out *row,
+                    const struct api_query *query)
+{
+    const char *text = row->body.data;
+    size_t size = row->body.size, at = 0;
+
+    ist_sb_puts(out, "{\"site\":");
+    ist_sb_json(out, row->place.site, strlen(row->place.site));
+    if (query->fields) {
+        put_projected(out, &row->body, query);
+        ist_sb_putc(out, '}');
+        return;
+    }
+    while (text[at] != '{') /* The survey has seen that it is an object. */
+        at++;
+    at++;
+    while (strchr(" \t\r\n", text[at]))
+        at++;
+    if (text[at] != '}')
+        ist_sb_putc(out, ',');
+    ist_sb_add(out, text + at, size - at);
+}
+
+/* Lists */
+
+/* The link to the next page, or NULL. In the request's own arena. */
+static char *next_link(struct asking *asking)
+{
+    IST_CLEANUP(ist_sb_fini) struct ist_sb marker, link;
+    const struct ist_merge *merge = &asking->survey.merge;
+    struct ist_httpd_request *http = asking->http;
+
+    ist_sb_init(&marker, 0);
+    ist_sb_init(&link, 0);
+    if (merge->n_page < asking->query.limit || !ist_merge_has_more(merge))
+        return NULL;
+    ist_marker_put(&marker, asking->kind->name, asking->query.sort_text,
+                   asking->query.n_sort, &merge->page[merge->n_page - 1].place);
+    api_query_next(&link, http->path, http->params, http->n_params,
+                   ist_sb_text(&marker));
+    return marker.rc || link.rc ? NULL
+                                : ist_arena_strdup(&http->arena, link.data);
+}
+
+static void reply_list(struct asking *asking)
+{
+    struct ist_merge *merge = &asking->survey.merge;
+    struct ist_httpd_header link = {"Link", NULL};
+    char *next = next_link(asking);
+    struct ist_sb out, value;
+
+    ist_sb_init(&out, 0);
+    ist_sb_init(&value, 0);
+    ist_sb_puts(&out, "{\"items\":[");
+    for (size_t i = 0; i < merge->n_page; i++) {
+        if (i)
+            ist_sb_putc(&out, ',');
+        put_row(&out, &merge->page[i], &asking->query);
+    }
+    ist_sb_puts(&out, "],\"next\":");
+    if (next) {
+        ist_sb_json(&out, next, strlen(next));
+        ist_sb_printf(&value, "<%s>; rel=\"next\"", next);
+        link.value = ist_sb_text(&value);
+    } else {
+        ist_sb_puts(&out, "null");
+    }
+    ist_sb_puts(&out, ",\"sites\":");
+    api_problem_sites(&out, &asking->survey, false);
+    ist_sb_puts(&out, "}\n");
+    api_reply_json(asking->http, 200, &link, next ? 1 : 0, &out);
+    ist_sb_fini(&value);
+}
+
+/* Objects */
+
+static void reply_choices(struct asking *asking)
+{
+    const struct ist_merge *merge = &asking->survey.merge;
+    struct ist_sb out;
+
+    ist_sb_init(&out, 0);
+    ist_sb_puts(&out, "{\"choices\":[");
+    for (size_t i = 0; i < merge->n_page; i++) {
+        const char *site = merge->page[i].place.site;
+
+        ist_sb_printf(&out, "%s{\"site\":\"%s\",\"href\":", i ? "," : "", site);
+        {
+            IST_CLEANUP(ist_sb_fini) struct ist_sb href;
+
+            ist_sb_init(&href, 0);
+            ist_sb_printf(&href, "%s?site=%s", asking->http->path, site);
+            ist_sb_json(&out, ist_sb_text(&href), href.len);
+        }
+        ist_sb_putc(&out, '}');
+    }
+    ist_sb_puts(&out, "]}\n");
+    api_reply_json(asking->http, 300, NULL, 0, &out);
+}
+
+static void reply_absent(struct asking *asking)
+{
+    const char *kind = asking->kind->name, *id = asking->survey.show_id;
+
+    if (survey_failed(&asking->survey))
+        api_problem_reply(asking->http, API_UNREACHABLE, &asking->survey,
+                          "No %s '%.100s' at the sites that answered; it may "
+                          "be at one that did not. Try again later.",
+                          kind, id);
+    else
+        api_problem_reply(asking->http, API_NOT_FOUND, NULL,
+                          "No site has a %s '%.100s'.", kind, id);
+}
+
+static void reply_object(struct asking *asking)
+{
+    const struct ist_merge *merge = &asking->survey.merge;
+    struct ist_sb out;
+
+    if (merge->n_page == 0) {
+        reply_absent(asking);
+        return;
+    }
+    if (merge->n_page > 1) {
+        reply_choices(asking);
+        return;
+    }
+    ist_sb_init(&out, 0);
+    put_row(&out, &merge->page[0], &asking->query);
+    ist_sb_putc(&out, '\n');
+    api_reply_json(asking->http, 200, NULL, 0, &out);
+}
+
+/* The way of a request */
+
+static void on_surveyed(struct ist_op *op)
+{
+    struct asking *asking = IST_CONTAINER(op, struct asking, survey.op);
+    uint32_t n_failed = survey_failed(&asking->survey);
+
+    if (op->rc == -ENOMEM)
+        api_problem_reply(asking->http, API_INTERNAL, NULL, "%s", op->err.text);
+    else if (n_failed && asking->query.deny_partial)
+        api_problem_reply(asking->http, API_PARTIAL, &asking->survey,
+                          "%u of %u sites did not answer, and partial=deny "
+                          "was asked for.",
+                          n_failed, asking->survey.n_sites);
+    else if (asking->survey.show_id)
+        reply_object(asking);
+    else
+        reply_list(asking);
+    asking->api->n_open--;
+    ist_arena_fini(&asking->arena);
+    free(asking);
+}
+
+static void on_gone(struct ist_httpd_request *http)
+{
+    struct asking *asking = http->owner;
+
+    ist_op_cancel(&asking->survey.op, -ECANCELED);
+}
+
+static int by_name(const void *a, const void *b)
+{
+    struct sites_site *const *x = a, *const *y = b;
+
+    return strcmp((*x)->name, (*y)->name);
+}
+
+/* The sites that the query names, in order; NULL: all. */
+static int pick_sites(struct asking *asking, struct sites_site ***ret,
+                      struct ist_err *err)
+{
+    const struct api_query *query = &asking->query;
+    struct sites_site **picked;
+
+    *ret = NULL;
+    if (!query->sites)
+        return 0;
+    picked = ist_arena_alloc(&asking->arena,
+                             query->n_sites * sizeof(struct sites_site *));
+    for (size_t i = 0; picked && i < query->n_sites; i++) {
+        picked[i] = sites_find(asking->api->sites, query->sites[i]);
+        if (!picked[i] || picked[i]->state == SITES_REMOVED)
+            return ist_err_set(err, -EINVAL,
+                               "site: there is no site '%.40s': see "
+                               "/api/v1/sites",
+                               query->sites[i]);
+    }
+    if (!picked)
+        return ist_err_set(err, -ENOMEM, "site: too many");
+    qsort(picked, query->n_sites, sizeof(struct sites_site *), by_name);
+    *ret = picked;
+    return 0;
+}
+
+static void start(struct asking *asking, struct sites_site *const *sites)
+{
+    struct survey *survey = &asking->survey;
+    const struct api_query *query = &asking->query;
+
+    asking->http->owner = asking;
+    asking->http->gone = on_gone;
+    asking->api->n_open++;
+    ist_op_prepare(&survey->op, asking->api->loop, NULL, query->deadline_ms,
+                   on_surveyed);
+    survey->kind = asking->kind->name;
+    survey->sort = query->sort;
+    survey->n_sort = query->n_sort;
+    survey->filters = query->filters;
+    survey->n_filters = query->n_filters;
+    survey->limit = survey->show_id ? 1 : query->limit;
+    survey->after = query->has_after ? &query->after : NULL;
+    survey->arena = &asking->arena;
+    survey_start(survey, asking->api->desk, sites, query->n_sites);
+}
+
+typedef int query_fn(const struct ist_httpd_param *, size_t,
+                     const struct ist_kind *, struct ist_arena *,
+                     struct api_query *, struct ist_err *);
+
+static void ask(const struct api_request *request, query_fn *read)
+{
+    struct asking *asking = calloc(1, sizeof(*asking));
+    struct ist_httpd_request *http = request->http;
+    struct sites_site **sites;
+    struct ist_err err;
+
+    if (!asking) {
+        api_problem_reply(http, API_INTERNAL, NULL, "Out of memory.");
+        return;
+    }
+    asking->api = request->api;
+    asking->http = http;
+    asking->kind = request->kind;
+    asking->survey.show_id = request->word;
+    ist_arena_init(&asking->arena, request->api->conf.request_memory);
+    if (read(http->params, http->n_params, request->kind, &asking->arena,
+             &asking->query, &err) ||
+        pick_sites(asking, &sites, &err)) {
+        api_problem_reply(http, API_BAD_PARAMETER, NULL, "%s", err.text);
+        ist_arena_fini(&asking->arena);
+        free(asking);
+        return;
+    }
+    start(asking, sites);
+}
+
+void api_list_resources(const struct api_request *request)
+{
+    ask(request, api_query_list);
+}
+
+void api_show_resource(const struct api_request *request)
+{
+    if (strlen(request->word) > 255) {
+        api_problem_reply(request->http, API_BAD_PARAMETER, NULL,
+                          "An id has at most 255 characters.");
+        return;
+    }
+    ask(request, api_query_show);
+}

@@ -1,0 +1,193 @@
+/* GET /api/v1/sites and GET /api/v1/sites/{name}. The list is what the hub
+ * knows from presence; the single site is also asked about its services. */
+#include "api/api.h"
+#include "api/problem.h"
+#include "base/clock.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define PROBE_MS 3000
+
+static void put_text(struct ist_sb *out, const char *name, const char *text)
+{
+    ist_sb_printf(out, ",\"%s\":", name);
+    if (text)
+        ist_sb_json(out, text, strlen(text));
+    else
+        ist_sb_puts(out, "null");
+}
+
+static void put_time(struct ist_sb *out, const char *name, uint64_t ms)
+{
+    char text[IST_CLOCK_TEXT_SIZE];
+
+    put_text(out, name, ms ? ist_clock_text(ms, text) : NULL);
+}
+
+/* All but the closing brace. */
+static void put_site(struct ist_sb *out, const struct sites_site *site)
+{
+    char uid[IST_ID_UUID_SIZE];
+
+    ist_sb_puts(out, "{\"name\":");
+    ist_sb_json(out, site->name, strlen(site->name));
+    put_text(out, "uid", ist_id_uuid(&site->peer.uid, uid));
+    put_text(out, "state", sites_state_name(site->state));
+    put_time(out, "state_since", site->changed_ms);
+    put_time(out, "last_seen", site->heard_ms);
+    put_time(out, "agent_started", site->started_ms);
+    put_text(out, "agent_version", site->version[0] ? site->version : NULL);
+    put_text(out, "policy_mode",
+             site->policy_mode[0] ? site->policy_mode : NULL);
+    ist_sb_printf(out, ",\"open_calls\":%u,\"clock_offset_ms\":%lld",
+                  site->open_calls, (long long) site->clock_offset_ms);
+}
+
+static void put_service_names(struct ist_sb *out, const struct sites_site *site)
+{
+    ist_sb_puts(out, ",\"services\":[");
+    for (size_t i = 0; i < site->n_services; i++) {
+        if (i)
+            ist_sb_putc(out, ',');
+        ist_sb_json(out, site->services[i], strlen(site->services[i]));
+    }
+    ist_sb_putc(out, ']');
+}
+
+void api_list_sites(const struct api_request *request)
+{
+    struct sites *sites = request->api->sites;
+    struct sites_site *site = NULL;
+    struct ist_sb out;
+    bool first = true;
+
+    if (request->http->n_params) {
+        api_problem_reply(request->http, API_BAD_PARAMETER, NULL,
+                          "'%.40s' is not a parameter of this request",
+                          request->http->params[0].name);
+        return;
+    }
+    ist_sb_init(&out, 0);
+    ist_sb_puts(&out, "{\"items\":[");
+    while ((site = sites_next(sites, site))) {
+        if (!first)
+            ist_sb_putc(&out, ',');
+        first = false;
+        put_site(&out, site);
+        put_service_names(&out, site);
+        ist_sb_putc(&out, '}');
+    }
+    ist_sb_puts(&out, "],\"next\":null}\n");
+    api_reply_json(request->http, 200, NULL, 0, &out);
+}
+
+/* One site, with a probe of its services */
+
+struct probing {
+    struct desk_call call;
+    struct api *api;
+    struct ist_httpd_request *http;
+    struct ist_arena arena;
+    const Isthmus__V1__Reply *reply; /* In the arena; NULL: none yet. */
+};
+
+static int on_frame(struct desk_call *call, const Isthmus__V1__Reply *reply)
+{
+    IST_CONTAINER(call, struct probing, call)->reply = reply;
+    return 0;
+}
+
+static void put_service(struct ist_sb *out, const Isthmus__V1__Service *service)
+{
+    ist_sb_puts(out, "{\"name\":");
+    ist_sb_json(out, service->name, strlen(service->name));
+    put_text(out, "min_version",
+             service->min_version[0] ? service->min_version : NULL);
+    put_text(out, "max_version",
+             service->max_version[0] ? service->max_version : NULL);
+    ist_sb_printf(out, ",\"up\":%s,\"latency_ms\":%u",
+                  service->up ? "true" : "false", service->latency_ms);
+    put_text(out, "detail", service->detail[0] ? service->detail : NULL);
+    ist_sb_putc(out, '}');
+}
+
+static void put_services(struct ist_sb *out, const Isthmus__V1__Reply *reply)
+{
+    ist_sb_puts(out, ",\"services\":[");
+    for (size_t i = 0; reply && i < reply->n_services; i++) {
+        if (i)
+            ist_sb_putc(out, ',');
+        put_service(out, reply->services[i]);
+    }
+    ist_sb_putc(out, ']');
+}
+
+static void on_probed(struct ist_op *op)
+{
+    struct probing *probing = IST_CONTAINER(op, struct probing, call.op);
+    const struct desk_call *call = &probing->call;
+    struct ist_sb out;
+
+    ist_sb_init(&out, 0);
+    put_site(&out, call->site);
+    if (op->rc == 0)
+        ist_sb_printf(&out, ",\"latency_ms\":%llu",
+                      (unsigned long long) (call->heard_ms - call->sent_ms));
+    else
+        ist_sb_puts(&out, ",\"latency_ms\":null");
+    put_text(&out, "reason", op->rc ? op->err.text : NULL);
+    put_services(&out, probing->reply);
+    ist_sb_puts(&out, "}\n");
+    api_reply_json(probing->http, 200, NULL, 0, &out);
+    probing->api->n_open--;
+    ist_arena_fini(&probing->arena);
+    free(probing);
+}
+
+static void on_gone(struct ist_httpd_request *http)
+{
+    struct probing *probing = http->owner;
+
+    ist_op_cancel(&probing->call.op, -ECANCELED);
+}
+
+static void probe(struct probing *probing)
+{
+    Isthmus__V1__Call what = ISTHMUS__V1__CALL__INIT;
+    Isthmus__V1__Probe nothing = ISTHMUS__V1__PROBE__INIT;
+
+    what.what_case = ISTHMUS__V1__CALL__WHAT_PROBE;
+    what.probe = &nothing;
+    probing->http->owner = probing;
+    probing->http->gone = on_gone;
+    probing->api->n_open++;
+    ist_op_prepare(&probing->call.op, probing->api->loop, NULL, PROBE_MS,
+                   on_probed);
+    desk_call_start(probing->api->desk, &probing->call, &what);
+}
+
+void api_show_site(const struct api_request *request)
+{
+    struct sites_site *site = sites_find(request->api->sites, request->word);
+    struct probing *probing;
+
+    if (!site || site->state == SITES_REMOVED) {
+        api_problem_reply(request->http, API_NOT_FOUND, NULL,
+                          "There is no site '%.40s'.", request->word);
+        return;
+    }
+    probing = calloc(1, sizeof(*probing));
+    if (!probing) {
+        api_problem_reply(request->http, API_INTERNAL, NULL, "Out of memory.");
+        return;
+    }
+    ist_arena_init(&probing->arena, 1U << 20);
+    probing->api = request->api;
+    probing->http = request->http;
+    probing->call.site = site;
+    probing->call.arena = &probing->arena;
+    probing->call.on_frame = on_frame;
+    probe(probing);
+}

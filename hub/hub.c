@@ -1,0 +1,384 @@
+/* Wiring, nothing else: configuration, keys, the registry of sites, the bus,
+ * the desk, the API, and the order in which they are taken down: first the
+ * API, whose requests end the calls, then the bus, then the registry. */
+#include "hub.h"
+
+#include "metrics.h"
+
+#include "admin/home.h"
+#include "api/api.h"
+#include "base/log.h"
+#include "bus/amqp.h"
+#include "conf/start.h"
+#include "io/daemon.h"
+#include "obs/health.h"
+#include "obs/notify.h"
+#include "obs/process.h"
+#include "sites/registry.h"
+#include "survey/desk.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#define RESCAN_MS 1000
+
+struct hub_conf {
+    char *state, *log_level;
+};
+
+static const struct ist_row hub_rows[] = {
+    {"state", IST_ROW_PATH, offsetof(struct hub_conf, state),
+     "/var/lib/isthmus-hub", 1, 4000, 0,
+     "Directory that 'isthmus-hub setup' made: keys, certificates, sites."},
+    {"log.level", IST_ROW_STRING, offsetof(struct hub_conf, log_level), "info",
+     1, 8, 0, "error, warn, info or debug."},
+    IST_ROW_END,
+};
+
+struct hub {
+    struct ist_loop loop;
+    struct hub_conf conf;
+    struct ist_amqp_conf bus_conf;
+    struct desk_conf desk_conf;
+    struct api_conf api_conf;
+    struct ist_httpd_conf http_conf;
+
+    struct admin_home home;
+    struct sites *sites;
+    struct ist_bus *bus;
+    struct desk desk;
+    struct hub_metrics metrics;
+    struct ist_process process;
+    struct ist_health health;
+    struct ist_health_check bus_check;
+    struct ist_notify notify;
+    struct api api;
+
+    struct ist_daemon daemon;
+    struct ist_timer rescan;
+    bool http_closed, bus_closed, sites_closed;
+};
+
+#define HUB_TABLES(h)                                                          \
+    {                                                                          \
+        {hub_rows, &(h)->conf}, {ist_amqp_rows, &(h)->bus_conf},               \
+            {desk_rows, &(h)->desk_conf}, {api_rows, &(h)->api_conf},          \
+            {ist_httpd_rows, &(h)->http_conf},                                 \
+    }
+
+static struct ist_start start = {.program = "isthmus-hub",
+                                 .fallback = "/etc/isthmus/hub.yaml"};
+
+static int load(struct hub *hub)
+{
+    const struct ist_conf_table tables[] = HUB_TABLES(hub);
+    int rc = ist_start_load(&start, tables, IST_COUNT(tables));
+
+    return rc ? rc : ist_start_log_level(&start, hub->conf.log_level);
+}
+
+static void unload(struct hub *hub)
+{
+    const struct ist_conf_table tables[] = HUB_TABLES(hub);
+
+    ist_conf_free(tables, IST_COUNT(tables));
+}
+
+/* Sites */
+
+static void on_site_changed(void *owner, struct sites_site *site,
+                            unsigned changes)
+{
+    (void) owner;
+    if (changes & SITES_CHANGE_ADDED)
+        ist_log_info("hub", "site %s was added", site->name);
+    if (changes & SITES_CHANGE_REMOVED)
+        ist_log_info("hub", "site %s was removed", site->name);
+    if (changes & SITES_CHANGE_STATE)
+        ist_log_info("hub", "site %s is %s", site->name,
+                     sites_state_name(site->state));
+    if (changes & SITES_CHANGE_RESTART)
+        ist_log_info("hub", "the agent of site %s has restarted", site->name);
+}
+
+static void on_rescan_due(struct ist_timer *timer)
+{
+    struct hub *hub = IST_CONTAINER(timer, struct hub, rescan);
+
+    sites_rescan(hub->sites);
+    ist_timer_arm_in(timer, &hub->loop, RESCAN_MS, on_rescan_due);
+}
+
+static void rescan_now(void *arg)
+{
+    sites_rescan(((struct hub *) arg)->sites);
+}
+
+/* The bus */
+
+static void on_up(struct ist_bus *bus)
+{
+    struct hub *hub = bus->owner;
+
+    ist_log_info("hub", "connected to the bus");
+    ist_notify_status(&hub->notify, "Connected to the bus, %zu sites",
+                      sites_count(hub->sites));
+}
+
+static void on_down(struct ist_bus *bus, const struct ist_err *err)
+{
+    struct hub *hub = bus->owner;
+
+    ist_log_warn("hub", "lost the bus, trying again: %s", err->text);
+    ist_notify_status(&hub->notify, "No connection to the bus, trying again");
+    desk_down(&hub->desk, err);
+}
+
+static void on_blocked(struct ist_bus *bus, bool on)
+{
+    (void) bus;
+    ist_log_warn("hub", on ? "the broker takes no messages at present"
+                           : "the broker takes messages again");
+}
+
+static void on_bus_closed(struct ist_bus *bus)
+{
+    ((struct hub *) bus->owner)->bus_closed = true;
+}
+
+static const struct ist_bus_events bus_events = {
+    .up = on_up,
+    .down = on_down,
+    .blocked = on_blocked,
+    .closed = on_bus_closed,
+};
+
+/* Going down */
+
+static void on_http_closed(void *arg)
+{
+    ((struct hub *) arg)->http_closed = true;
+}
+
+static void on_sites_closed(void *arg)
+{
+    ((struct hub *) arg)->sites_closed = true;
+}
+
+static bool stop_serving(void *arg)
+{
+    struct hub *hub = arg;
+
+    ist_notify_stopping(&hub->notify);
+    ist_timer_disarm(&hub->rescan);
+    hub->api.stopping = true;
+    desk_down(&hub->desk, NULL);
+    return true;
+}
+
+static bool requests_over(void *arg)
+{
+    struct hub *hub = arg;
+
+    if (hub->api.n_open || hub->desk.n_open)
+        return false;
+    api_close(&hub->api, on_http_closed, hub);
+    return true;
+}
+
+static bool http_over(void *arg)
+{
+    struct hub *hub = arg;
+
+    if (!hub->http_closed)
+        return false;
+    desk_fini(&hub->desk);
+    ist_bus_close(hub->bus);
+    return true;
+}
+
+static bool bus_over(void *arg)
+{
+    struct hub *hub = arg;
+
+    if (!hub->bus_closed)
+        return false;
+    hub->bus = ist_bus_free(hub->bus);
+    sites_close(IST_TAKE(hub->sites), on_sites_closed);
+    return true;
+}
+
+static bool sites_over(void *arg)
+{
+    return ((struct hub *) arg)->sites_closed;
+}
+
+static ist_daemon_stage_fn *const stages[] = {
+    stop_serving, requests_over, http_over, bus_over, sites_over,
+};
+
+/* Coming up */
+
+static int open_home(struct hub *hub, struct ist_err *err)
+{
+    uint64_t now = ist_loop_wall(&hub->loop);
+    int rc = admin_home_open(hub->conf.state, &hub->home, err);
+
+    if (rc == 0)
+        rc = ist_keyfile_check(&hub->home.keys, now, err);
+    return rc ? rc : ist_keyfile_start(&hub->home.keys, now, err);
+}
+
+static int open_sites(struct hub *hub, struct ist_err *err)
+{
+    hub->sites = sites_new(&hub->loop, hub->home.sites, &hub->home.keys.self,
+                           on_site_changed, hub, err);
+    if (!hub->sites)
+        return err->code;
+    ist_timer_arm_in(&hub->rescan, &hub->loop, RESCAN_MS, on_rescan_due);
+    return 0;
+}
+
+static int open_bus(struct hub *hub, struct ist_err *err)
+{
+    struct ist_amqp_conf conf = hub->bus_conf;
+    char name[64];
+
+    if (!conf.url)
+        conf.url = hub->home.bus_url;
+    if (!conf.ca)
+        conf.ca = hub->home.bus_ca;
+    if (!conf.certificate)
+        conf.certificate = hub->home.bus_certificate;
+    if (!conf.key)
+        conf.key = hub->home.bus_key;
+    snprintf(name, sizeof(name), "isthmus-hub %s", hub->home.word);
+    hub->bus = ist_amqp_new(&hub->loop, &conf, name, &bus_events, hub, err);
+    if (!hub->bus)
+        return err->code;
+    desk_init(&hub->desk, &hub->loop, hub->bus, hub->sites,
+              &hub->home.keys.self, hub->home.word, &hub->desk_conf);
+    return 0;
+}
+
+static bool is_bus_up(struct ist_health_check *check, char *text)
+{
+    struct hub *hub = IST_CONTAINER(check, struct hub, bus_check);
+
+    snprintf(text, IST_HEALTH_TEXT_SIZE, "%s",
+             hub->bus->is_blocked ? "the broker takes no messages"
+             : hub->bus->is_up    ? "connected"
+                                  : "no connection");
+    return hub->bus->is_up && !hub->bus->is_blocked;
+}
+
+/* What operators look at. */
+static int open_signs(struct hub *hub, struct ist_err *err)
+{
+    (void) err;
+    hub_metrics_init(&hub->metrics, &hub->desk, hub->sites, hub->bus,
+                     &hub->api);
+    ist_process_init(&hub->process, &hub->metrics.registry);
+    ist_health_init(&hub->health);
+    hub->bus_check = (struct ist_health_check){.name = "bus", .ok = is_bus_up};
+    ist_health_add(&hub->health, &hub->bus_check);
+    ist_notify_init(&hub->notify, &hub->loop);
+    return 0;
+}
+
+static int open_api(struct hub *hub, struct ist_err *err)
+{
+    struct ist_httpd_conf conf = hub->http_conf;
+
+    if (!conf.certificate)
+        conf.certificate = hub->home.http_certificate;
+    if (!conf.key)
+        conf.key = hub->home.http_key;
+    return api_open(&hub->api, &hub->loop, &hub->desk, hub->sites,
+                    &hub->metrics.registry, &hub->health, &hub->api_conf, &conf,
+                    err);
+}
+
+static int open_all(struct hub *hub, struct ist_err *err)
+{
+    static int (*const parts[])(struct hub *, struct ist_err *) = {
+        open_home, open_sites, open_bus, open_signs, open_api,
+    };
+
+    for (size_t i = 0; i < IST_COUNT(parts); i++) {
+        int rc = parts[i](hub, err);
+
+        if (rc)
+            return rc;
+    }
+    return 0;
+}
+
+static int run(struct hub *hub)
+{
+    struct ist_err err;
+
+    if (ist_loop_init(&hub->loop)) {
+        fputs("isthmus-hub: no event loop to be had\n", stderr);
+        return 1;
+    }
+    if (open_all(hub, &err)) {
+        ist_log_error("hub", "cannot start: %s", err.text);
+        return 1; /* The process ends here, and all it holds. */
+    }
+    hub->daemon = (struct ist_daemon){.name = "hub",
+                                      .stages = stages,
+                                      .n_stages = IST_COUNT(stages),
+                                      .reload = rescan_now,
+                                      .arg = hub};
+    ist_daemon_watch(&hub->daemon, &hub->loop);
+    ist_log_info("hub",
+                 "isthmus-hub " IST_VERSION " knows %zu sites, listens "
+                 "on port %u",
+                 sites_count(hub->sites), ist_httpd_port(hub->api.httpd));
+    ist_notify_ready(&hub->notify, NULL, NULL);
+    ist_loop_run(&hub->loop);
+    ist_process_fini(&hub->process);
+    hub_metrics_fini(&hub->metrics);
+    ist_notify_fini(&hub->notify);
+    admin_home_close(&hub->home);
+    ist_loop_fini(&hub->loop);
+    return 0;
+}
+
+/* Everything that can be checked without starting. */
+static int check(struct hub *hub)
+{
+    struct ist_err err;
+
+    if (admin_home_open(hub->conf.state, &hub->home, &err)) {
+        fprintf(stderr, "isthmus-hub: %s\n", err.text);
+        return 1;
+    }
+    admin_home_close(&hub->home);
+    puts("The configuration is sound.");
+    return 0;
+}
+
+int hub_command(int argc, char **argv)
+{
+    static struct hub hub;
+    int rc = ist_start_parse(&start, argc, argv);
+
+    if (rc >= 0)
+        return rc;
+    if (load(&hub))
+        return 1;
+    rc = start.check ? check(&hub) : run(&hub);
+    unload(&hub);
+    return rc;
+}
+
+int hub_conf_command(int argc, char **argv)
+{
+    static struct hub hub;
+    const struct ist_conf_table tables[] = HUB_TABLES(&hub);
+
+    return ist_start_show(&start, tables, IST_COUNT(tables), argc, argv);
+}

@@ -1,0 +1,26 @@
+/* What the hub's parts count, put on the metrics page. Names and labels are
+ * the contract with dashboards and alert rules. */
+#ifndef HUB_METRICS_H
+#define HUB_METRICS_H
+
+#include "api/api.h"
+#include "obs/metric.h"
+
+struct hub_metrics {
+    struct ist_metrics registry;
+    struct ist_metrics_collector collector;
+    const struct desk *desk;
+    struct sites *sites;
+    const struct ist_bus *bus;
+    const struct api *api; /* All borrowed. */
+
+    struct ist_metric calls, calls_open, frames, late, broken, presences,
+        refused, sites_known, site_up, site_seen, site_offset, bus_up,
+        bus_connects, bus_sent, bus_delivered, bus_dropped, requests_open;
+};
+
+void hub_metrics_init(struct hub_metrics *, const struct desk *, struct sites *,
+                      const struct ist_bus *, const struct api *);
+void hub_metrics_fini(struct hub_metrics *);
+
+#endif
