@@ -13,6 +13,7 @@
 
 static char first[LINE_MAX_LEN];
 
+IST_PRINTF(2, 0)
 static void say(const char *front, const char *fmt, va_list args)
 {
     char text[LINE_MAX_LEN];
