@@ -324,7 +324,9 @@ static void describe(const struct ist_keyfile *keys,
     *d = (struct ist_delegation){
         .subject = keys->self.uid,
         .kinds = ist_delegation_kinds(keys->role),
-        .not_before_ms = now_ms - IST_DELEGATION_BEFORE_MS,
+        .not_before_ms = now_ms > IST_DELEGATION_BEFORE_MS
+                             ? now_ms - IST_DELEGATION_BEFORE_MS
+                             : 0,
         .not_after_ms = now_ms + IST_DELEGATION_LIFE_MS,
         /* Time serves as the serial: it rises even if this file was lost. */
         .serial = next > now_ms ? next : now_ms,
