@@ -292,10 +292,32 @@ static bool worth_retrying(int rc)
            rc == -ECONNRESET;
 }
 
+/* Fills op.err and returns the errno: 'rc' if we found one ourselves. */
+static int say_why(struct transfer *t, CURLcode code, int rc)
+{
+    const struct fault *fault = fault_find(code);
+    struct ist_op *op = &t->call->op;
+
+    if (rc == 0) {
+        rc = code == CURLE_COULDNT_CONNECT ? connect_rc(t->easy) : fault->rc;
+        if (!t->error[0])
+            strlcpy(t->error, curl_easy_strerror(code), sizeof(t->error));
+        make_plain(t->error);
+        ist_err_set(&op->err, rc, "%s: %s%s", t->where, fault->area, t->error);
+    } else {
+        ist_err_set(&op->err, rc, "%s: %s", t->where,
+                    t->what[0] ? t->what : ist_err_name(rc));
+    }
+    if (op->state == IST_OP_CANCELLING)
+        ist_err_set(&op->err, op->reason, "%s: %s", t->where,
+                    op->reason == -ETIMEDOUT ? "no answer in time"
+                                             : "cancelled");
+    return rc;
+}
+
 static void transfer_finish(struct transfer *t, CURLcode code)
 {
     struct ist_http_call *call = t->call;
-    const struct fault *fault = fault_find(code);
     int rc = t->rc;
 
     /* Curl takes a connection closed among the headers for an answer. */
@@ -309,21 +331,7 @@ static void transfer_finish(struct transfer *t, CURLcode code)
         ist_op_finish(&call->op, 0);
         return;
     }
-    if (rc == 0) {
-        rc = code == CURLE_COULDNT_CONNECT ? connect_rc(t->easy) : fault->rc;
-        if (!t->error[0])
-            strlcpy(t->error, curl_easy_strerror(code), sizeof(t->error));
-        make_plain(t->error);
-        ist_err_set(&call->op.err, rc, "%s: %s%s", t->where, fault->area,
-                    t->error);
-    } else {
-        ist_err_set(&call->op.err, rc, "%s: %s", t->where,
-                    t->what[0] ? t->what : ist_err_name(rc));
-    }
-    if (call->op.state == IST_OP_CANCELLING)
-        ist_err_set(&call->op.err, call->op.reason, "%s: %s", t->where,
-                    call->op.reason == -ETIMEDOUT ? "no answer in time"
-                                                  : "cancelled");
+    rc = say_why(t, code, rc);
     call->op.err.http = call->status;
     call->op.err.retryable = worth_retrying(call->op.err.code);
     transfer_free(t);

@@ -185,8 +185,8 @@ struct bench {
 };
 
 static const struct ist_http_conf usual = {
-    .connect_timeout_ms = 2000,
-    .idle_timeout_ms = 2000,
+    .connect_timeout_ms = 20000,
+    .idle_timeout_ms = 20000,
     .connections_max = 16,
     .per_host_max = 8,
     .headers_max = 4096,
@@ -257,7 +257,7 @@ static void call_start(struct bench *b, struct ist_http_call *call,
 
 static int call_run(struct bench *b, struct ist_http_call *call)
 {
-    call_start(b, call, 5000);
+    call_start(b, call, 60000);
     ist_loop_run(&b->loop);
     /* Whatever is said, it is said without the query. */
     assert_null(strstr(call->op.err.text, "s3cret"));
@@ -619,7 +619,7 @@ static void test_idle(void **state)
     for (i = 0; i < 2; i++) {
         before = ist_loop_now(&b.loop);
         assert_int_equal(call_run(&b, &call), -ETIMEDOUT);
-        assert_in_range(ist_loop_now(&b.loop) - before, 140, 1500);
+        assert_in_range(ist_loop_now(&b.loop) - before, 140, 15000);
         assert_non_null(strstr(call.op.err.text, "no byte for 150 ms"));
     }
     assert_int_equal(call.status, 200);
@@ -690,7 +690,7 @@ static void test_at_most_once(void **state)
 static void test_per_host_max(void **state)
 {
     static const struct answer a[] = {
-        {"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n", 0, KEEP, 30}};
+        {"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n", 0, KEEP, 100}};
     struct ist_http_conf conf = usual;
     struct ist_http_call calls[20];
     struct bench b;
@@ -699,11 +699,11 @@ static void test_per_host_max(void **state)
     (void) state;
     memset(calls, 0, sizeof(calls));
     conf.per_host_max = 2;
-    conf.connect_timeout_ms = 100;
-    conf.idle_timeout_ms = 100;
+    conf.connect_timeout_ms = 500;
+    conf.idle_timeout_ms = 500;
     bench_open(&b, &conf, a, 1);
     for (i = 0; i < 20; i++)
-        call_start(&b, &calls[i], 5000);
+        call_start(&b, &calls[i], 60000);
     ist_loop_run(&b.loop);
     for (i = 0; i < 20; i++) {
         assert_int_equal(calls[i].op.rc, 0);
@@ -731,7 +731,7 @@ static void test_connections_max(void **state)
     snprintf(url, sizeof(url), "http://localhost:%u/", b.peer.port);
     for (i = 0; i < 9; i++) {
         calls[i].url = i % 2 ? url : NULL;
-        call_start(&b, &calls[i], 5000);
+        call_start(&b, &calls[i], 60000);
     }
     ist_loop_run(&b.loop);
     for (i = 0; i < 9; i++) {
@@ -757,7 +757,7 @@ static void test_cancel_queued(void **state)
     conf.per_host_max = 1;
     bench_open(&b, &conf, a, 1);
     for (i = 0; i < 6; i++)
-        call_start(&b, &calls[i], 5000);
+        call_start(&b, &calls[i], 60000);
     ist_op_cancel(&calls[1].op, -ECANCELED);
     ist_op_cancel(&calls[2].op, -ECANCELED);
     ist_loop_run(&b.loop);
@@ -891,7 +891,7 @@ static void test_pause_is_not_idle(void **state)
     struct bench b;
 
     (void) state;
-    conf.idle_timeout_ms = 100;
+    conf.idle_timeout_ms = 200;
     sink.call.on_data = sink_data;
     ist_sb_init(&sink.got, 0);
     bench_open(&b, &conf, a, 1);
@@ -918,7 +918,7 @@ static int start_in_data(struct ist_http_call *call, const void *data,
 {
     (void) call, (void) data, (void) size;
     if (!second.op.done)
-        call_start(bench_of, &second, 5000);
+        call_start(bench_of, &second, 60000);
     return 0;
 }
 

@@ -141,8 +141,8 @@ static void on_done(struct ist_op *op)
 
 static int fetch(struct bench *b, struct reader *reader)
 {
-    static const struct ist_http_conf http_conf = {2000, 2000, 8,
-                                                   8,    4096, NULL};
+    static const struct ist_http_conf http_conf = {20000, 20000, 8,
+                                                   8,     4096,  NULL};
     struct ist_http *http = ist_http_new(&b->loop, &http_conf);
     char url[64];
     int rc;
@@ -152,7 +152,7 @@ static int fetch(struct bench *b, struct reader *reader)
     reader->call.method = "GET";
     reader->call.url = url;
     reader->call.on_data = on_data;
-    ist_op_prepare(&reader->call.op, &b->loop, NULL, 20000, on_done);
+    ist_op_prepare(&reader->call.op, &b->loop, NULL, 60000, on_done);
     ist_http_start(http, &reader->call);
     ist_loop_run(&b->loop);
     rc = reader->call.op.rc;
@@ -346,10 +346,10 @@ static void test_stalled(void **state)
     raw_open(&b, &raw);
     raw_send(&b, &raw, GET("/stream"), strlen(GET("/stream")));
     began = ist_loop_now(&b.loop);
-    while (!source.n_gone && ist_loop_now(&b.loop) - began < 5000)
+    while (!source.n_gone && ist_loop_now(&b.loop) - began < 20000)
         bench_run_for(&b, 10);
     assert_int_equal(source.n_gone, 1);
-    assert_in_range(ist_loop_now(&b.loop) - began, 800, 3000);
+    assert_in_range(ist_loop_now(&b.loop) - began, 800, 15000);
     raw_close(&raw);
     bench_close(&b);
 }
@@ -367,7 +367,7 @@ static void test_close(void **state)
     raw_send(&b, &raw, GET("/stream"), strlen(GET("/stream")));
     raw_expect(&b, &raw, "\r\n\r\n3E8\r\n");
     ist_httpd_close(b.httpd, bench_on_closed, &b);
-    raw_drain(&b, &raw, 2000);
+    raw_drain(&b, &raw, 20000);
     assert_true(raw.eof);
     assert_int_equal(source.n_gone, 1);
     assert_null(strstr(raw.in, "\r\n0\r\n\r\n"));
