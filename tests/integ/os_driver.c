@@ -252,6 +252,8 @@ int main(int argc, char **argv)
     /* Small, so that a test need not wait or send much. */
     if (getenv("OS_DRIVER_ANSWER_MAX"))
         d.conf.answer_max = (uint64_t) atoll(getenv("OS_DRIVER_ANSWER_MAX"));
+    if (getenv("OS_DRIVER_PAGES_MAX"))
+        d.conf.pages_max = (uint64_t) atoll(getenv("OS_DRIVER_PAGES_MAX"));
     if (ist_loop_init(&d.loop))
         return 2;
     d.http = ist_http_new(&d.loop, &http);
