@@ -29,20 +29,20 @@
 
 const struct ist_row ist_amqp_rows[] = {
     {"bus.url", IST_ROW_STRING, offsetof(struct ist_amqp_conf, url), NULL, 1,
-     2048, IST_ROW_REQUIRED,
+     2048, 0,
      "The brokers, with commas: amqps://host[:port][/vhost], the vhost "
-     "percent-encoded (%2Fisthmus). All are tried in turn."},
+     "percent-encoded (%2Fisthmus). All are tried in turn. Without it, and "
+     "without the next three, what the state directory holds is used."},
     {"bus.ca", IST_ROW_PATH, offsetof(struct ist_amqp_conf, ca), NULL, 1, 4096,
-     IST_ROW_REQUIRED,
+     0,
      "PEM file of the CA that signed the broker's "
      "certificate. Read at each connect."},
     {"bus.certificate", IST_ROW_PATH,
-     offsetof(struct ist_amqp_conf, certificate), NULL, 1, 4096,
-     IST_ROW_REQUIRED,
+     offsetof(struct ist_amqp_conf, certificate), NULL, 1, 4096, 0,
      "PEM file of our certificate; its common name is our user at the "
      "broker. Read at each connect."},
     {"bus.key", IST_ROW_PATH, offsetof(struct ist_amqp_conf, key), NULL, 1,
-     4096, IST_ROW_REQUIRED,
+     4096, 0,
      "PEM file of its private key, not encrypted. "
      "Read at each connect."},
     {"bus.heartbeat", IST_ROW_MS, offsetof(struct ist_amqp_conf, heartbeat_ms),
@@ -480,6 +480,7 @@ static int check_conf(struct amqp_bus *bus, struct ist_err *err)
     bus->n_urls = (unsigned) n;
     if (!bus->urls[0].is_tls) {
         strlcpy(bus->user, bus->urls[0].user, sizeof(bus->user));
+        ist_log_warn("bus", "amqp:// protects nothing: for tests only");
         return 0;
     }
     if (!conf->ca || !conf->certificate || !conf->key)
