@@ -60,6 +60,21 @@ static void test_below_stays_below(void **state)
     ist_rand_unplant();
 }
 
+/* A bound that does not divide 2^64: without throwing away the rest, a half
+ * would fall below its third. */
+static void test_below_is_even(void **state)
+{
+    const uint64_t third = UINT64_C(1) << 62;
+    unsigned n = 0;
+
+    (void) state;
+    ist_rand_plant(2);
+    for (int i = 0; i < 9000; i++)
+        n += ist_rand_below(3 * third) < third;
+    assert_in_range(n, 2776, 3224); /* Five standard deviations of 44.7. */
+    ist_rand_unplant();
+}
+
 /* Odd sizes neither run over nor leave bytes out. */
 static void test_sizes(void **state)
 {
@@ -83,6 +98,7 @@ int main(void)
         cmocka_unit_test(test_seed_replays),
         cmocka_unit_test(test_unplanted_differs),
         cmocka_unit_test(test_below_stays_below),
+        cmocka_unit_test(test_below_is_even),
         cmocka_unit_test(test_sizes),
     };
 

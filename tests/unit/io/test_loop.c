@@ -105,6 +105,19 @@ static void test_disarm_and_move(void **state)
     assert_string_equal(fired, "cb");
 }
 
+static void test_disarmed_does_not_hold_the_loop(void **state)
+{
+    struct letter a = {.c = 'a'};
+    struct ist_loop *loop = *state;
+    uint64_t begin = ist_loop_now(loop);
+
+    arm_in(&a, loop, 20000);
+    ist_timer_disarm(&a.timer);
+    ist_loop_run(loop);
+    assert_string_equal(fired, "");
+    assert_true(ist_loop_now(loop) < begin + 15000);
+}
+
 static struct letter *other;
 
 static void disarm_other(struct letter *self)
@@ -236,6 +249,7 @@ int main(void)
         ON_BOTH(test_order),
         ON_BOTH(test_never_inside_arm),
         ON_BOTH(test_disarm_and_move),
+        ON_BOTH(test_disarmed_does_not_hold_the_loop),
         ON_BOTH(test_disarm_of_one_also_due),
         ON_BOTH(test_rearming_is_fair),
         ON_BOTH(test_stop_and_go_on),
