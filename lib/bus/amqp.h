@@ -7,7 +7,9 @@
 
 struct ist_amqp_conf {
     /* "amqps://host[:port][/vhost]", vhost percent-encoded; several, with
-     * commas, are tried in turn. amqp:// only in builds for tests. */
+     * commas, are tried in turn. For tests there is also
+     * amqp://user:password@host..., which nothing protects: a warning is
+     * logged. */
     char *url;
     char *ca, *certificate, *key; /* PEM files. */
     uint64_t heartbeat_ms;        /* Negotiated down by the broker. */
@@ -18,9 +20,12 @@ struct ist_amqp_conf {
 
 extern const struct ist_row ist_amqp_rows[];
 
-/* 'name' is shown to the broker's operators ("agent hkg"). 'conf' is copied.
+/* The program must ignore SIGPIPE, for libuv does not.
+ *
+ * 'name' is shown to the broker's operators ("agent hkg"). 'conf' is copied.
  * Connecting begins at once. NULL with 'err' filled when the configuration
- * cannot be used (bad URL, unreadable key). */
+ * cannot be used (bad URL, unreadable key), or the stack limit is below 8 MiB.
+ */
 struct ist_bus *ist_amqp_new(struct ist_loop *, const struct ist_amqp_conf *,
                              const char *name, const struct ist_bus_events *,
                              void *owner, struct ist_err *err);

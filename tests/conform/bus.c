@@ -906,5 +906,7 @@ int main(void)
         TEST(test_many),       TEST(test_blocked),
     };
 
+    if (conform_bus.is_missing && conform_bus.is_missing())
+        return 77;
     return cmocka_run_group_tests_name(conform_bus.name, tests, NULL, NULL);
 }

@@ -16,6 +16,7 @@ struct conform_bus {
     const char *name;
     uint64_t timeout_ms; /* For one thing to happen. */
 
+    bool (*is_missing)(void); /* What it needs: skip all. NULL: nothing. */
     int (*start)(struct ist_loop *); /* Also initialises the loop. */
     void (*stop)(struct ist_loop *);
     struct ist_bus *(*make)(const char *user, const struct ist_bus_events *,

@@ -67,6 +67,7 @@ static void block(bool on)
 const struct conform_bus conform_bus = {
     .name = "amqp",
     .timeout_ms = 15000,
+    .is_missing = rabbit_is_missing,
     .start = start,
     .stop = stop,
     .make = make,

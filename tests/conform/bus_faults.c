@@ -610,5 +610,7 @@ int main(void)
         TEST(test_user_deleted),  TEST(test_plain),
     };
 
+    if (rabbit_is_missing())
+        return 77;
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

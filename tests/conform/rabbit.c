@@ -78,6 +78,14 @@ static int read_env(void)
     return rabbit.port ? 0 : -1;
 }
 
+bool rabbit_is_missing(void)
+{
+    if (access("/usr/lib/rabbitmq/lib", X_OK) == 0)
+        return false;
+    printf("rabbitmq-server is not installed\n");
+    return true;
+}
+
 int rabbit_start(void)
 {
     const char *running = getenv("ISTHMUS_TEST_BROKER");

@@ -7,6 +7,9 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+/* Is there no rabbitmq-server on this machine? Then says so. */
+bool rabbit_is_missing(void);
+
 /* Started by the first call, stopped when the program ends. -1 if it cannot
  * be: then 'errno' is of no use, and the script has said why. */
 int rabbit_start(void);

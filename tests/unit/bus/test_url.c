@@ -82,8 +82,7 @@ static void test_bad(void **state)
         "amqps://a,amqp://me:secret@b",
         "amqps://a,",
         ",amqps://a",
-        "amqps://a,amqps://a,amqps://a,amqps://a,amqps://a,amqps://a,"
-        "amqps://a,amqps://a,amqps://a",
+        "amqps://a,amqps://b,,amqps://c",
     };
 
     (void) state;
@@ -94,6 +93,18 @@ static void test_bad(void **state)
         assert_int_equal(err.code, -EINVAL);
         assert_null(strstr(err.text, "secret"));
     }
+}
+
+static void test_too_many(void **state)
+{
+    char text[128] = "amqps://a";
+
+    (void) state;
+    for (int i = 1; i < IST_BUS_URL_MAX; i++)
+        strlcat(text, ",amqps://a", sizeof(text));
+    assert_int_equal(ist_bus_url_parse(text, urls, &err), IST_BUS_URL_MAX);
+    strlcat(text, ",amqps://a", sizeof(text));
+    assert_int_equal(ist_bus_url_parse(text, urls, &err), -EINVAL);
 }
 
 static void test_too_long(void **state)
@@ -113,6 +124,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_good),
         cmocka_unit_test(test_bad),
+        cmocka_unit_test(test_too_many),
         cmocka_unit_test(test_too_long),
     };
 
