@@ -3,6 +3,8 @@
  * bus, then what it used. */
 #include "agent.h"
 
+#include "metrics.h"
+
 #include "base/log.h"
 #include "bus/amqp.h"
 #include "conf/clouds.h"
@@ -17,14 +19,17 @@
 #include "serve/serve.h"
 
 #include <errno.h>
+#include <malloc.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #define SEEN_SKEW_MS 30000
+#define WARM_MS      30000 /* For the first login, and until the next try. */
+#define TIDY_MS      10000
 
 struct agent_conf {
-    char *site, *state, *cloud, *clouds, *policy, *log_level;
+    char *site, *state, *cloud, *clouds, *policy, *log_level, *metrics;
 };
 
 static const struct ist_row agent_rows[] = {
@@ -44,6 +49,9 @@ static const struct ist_row agent_rows[] = {
      "What the hub may ask. What it does not list is refused."},
     {"log.level", IST_ROW_STRING, offsetof(struct agent_conf, log_level),
      "info", 1, 8, 0, "error, warn, info or debug."},
+    {"metrics.listen", IST_ROW_STRING, offsetof(struct agent_conf, metrics),
+     NULL, 1, 64, 0,
+     "Address on loopback for a metrics page, as 127.0.0.1:9273; off without."},
     IST_ROW_END,
 };
 
@@ -63,10 +71,14 @@ struct agent {
     struct ist_seen *seen;
     struct serve serve;
     struct serve_commands commands;
+    struct agent_metrics metrics;
+
+    struct os_probe warm_up;
+    struct ist_timer warm_again, tidy;
 
     struct ist_daemon daemon;
     struct ist_notify notify;
-    bool bus_closed, cloud_closed, http_closed;
+    bool bus_closed, cloud_closed, http_closed, page_closed;
 };
 
 #define AGENT_TABLES(a)                                                        \
@@ -110,6 +122,46 @@ static void reload_policy(void *arg)
     agent->policy = agent->serve.policy = fresh;
     ist_log_info("agent", "policy %s is in force", agent->conf.policy);
     serve_presence(&agent->serve, false);
+}
+
+/* At the start the agent logs in and asks the services once, so that the
+ * first call need not wait for it, and presence can name them. */
+
+static void warm_up(struct ist_timer *timer);
+
+static void on_warm(struct ist_op *op)
+{
+    struct agent *agent = IST_CONTAINER(op, struct agent, warm_up.op);
+
+    if (op->rc == -ECANCELED)
+        return;
+    if (agent->warm_up.n_services == 0) {
+        ist_log_warn("agent", "OpenStack cannot be used at present: %s",
+                     op->rc ? op->err.text : "it offers no known service");
+        ist_timer_arm_in(&agent->warm_again, &agent->loop, WARM_MS, warm_up);
+    } else if (agent->bus->is_up) {
+        serve_presence(&agent->serve, false);
+    }
+}
+
+static void warm_up(struct ist_timer *timer)
+{
+    struct agent *agent = IST_CONTAINER(timer, struct agent, warm_again);
+
+    os_probe_fini(&agent->warm_up);
+    agent->warm_up = (struct os_probe){0};
+    ist_op_prepare(&agent->warm_up.op, &agent->loop, NULL, WARM_MS, on_warm);
+    os_probe_start(agent->cloud, &agent->warm_up);
+}
+
+/* Memory of large answers goes back to the system once all is quiet. */
+static void on_tidy(struct ist_timer *timer)
+{
+    struct agent *agent = IST_CONTAINER(timer, struct agent, tidy);
+
+    if (agent->serve.n_open == 0)
+        malloc_trim(0);
+    ist_timer_arm_in(timer, &agent->loop, TIDY_MS, on_tidy);
 }
 
 /* The bus */
@@ -196,10 +248,19 @@ static void on_http_closed(void *arg)
     ((struct agent *) arg)->http_closed = true;
 }
 
+static void on_page_closed(void *arg)
+{
+    ((struct agent *) arg)->page_closed = true;
+}
+
 static bool say_goodbye(void *arg)
 {
     struct agent *agent = arg;
 
+    ist_timer_disarm(&agent->warm_again);
+    ist_timer_disarm(&agent->tidy);
+    ist_op_cancel(&agent->warm_up.op, -ECANCELED);
+    agent_metrics_close(&agent->metrics, on_page_closed, agent);
     ist_notify_stopping(&agent->notify);
     if (agent->bus->is_up)
         serve_presence(&agent->serve, true);
@@ -212,8 +273,8 @@ static bool answers_over(void *arg)
 {
     struct agent *agent = arg;
 
-    if (agent->serve.n_open || agent->commands.n_open ||
-        keys_busy(&agent->keys))
+    if (agent->serve.n_open || agent->commands.n_open || !agent->page_closed ||
+        ist_op_active(&agent->warm_up.op) || keys_busy(&agent->keys))
         return false;
     ist_bus_close(agent->bus);
     return true;
@@ -329,10 +390,18 @@ static int open_serve(struct agent *agent, struct ist_err *err)
     return 0;
 }
 
+static int open_page(struct agent *agent, struct ist_err *err)
+{
+    return agent_metrics_open(&agent->metrics, &agent->loop,
+                              agent->conf.metrics, &agent->serve,
+                              &agent->commands, agent->bus, err);
+}
+
 static int open_all(struct agent *agent, struct ist_err *err)
 {
     static int (*const parts[])(struct agent *, struct ist_err *) = {
-        open_identity, open_policy, open_openstack, open_seen, open_serve,
+        open_identity, open_policy, open_openstack,
+        open_seen,     open_serve,  open_page,
     };
 
     for (size_t i = 0; i < IST_COUNT(parts); i++) {
@@ -366,7 +435,10 @@ static int run(struct agent *agent)
     ist_log_info("agent", "isthmus-agent " IST_VERSION " serves site %s",
                  agent->conf.site);
     ist_notify_ready(&agent->notify, NULL, NULL);
+    warm_up(&agent->warm_again);
+    on_tidy(&agent->tidy);
     ist_loop_run(&agent->loop);
+    os_probe_fini(&agent->warm_up);
     serve_fini(&agent->serve);
     ist_seen_free(agent->seen);
     policy_free(agent->policy);

@@ -76,6 +76,9 @@ static int add_filter(struct reading *r, const char *name, char *const *values,
 {
     if (!values)
         return -EINVAL;
+    if (!ist_kind_member(r->kind, name))
+        return ist_err_set(r->err, -EINVAL, "%s: %s have none", name,
+                           r->kind->plural);
     r->query->filters[r->query->n_filters++] =
         (struct survey_filter){.name = name, .values = values, .n_values = n};
     return 0;
@@ -255,6 +258,14 @@ static int place_after(struct reading *r)
     return 0;
 }
 
+/* The newest first, where the kind knows when; else by name. */
+static const char *default_sort(const struct ist_kind *kind)
+{
+    return ist_kind_member(kind, "created_at") ? "-created_at"
+           : ist_kind_member(kind, "name")     ? "name"
+                                               : "id";
+}
+
 int api_query_list(const struct ist_httpd_param *params, size_t n,
                    const struct ist_kind *kind, struct ist_arena *arena,
                    struct api_query *ret, struct ist_err *err)
@@ -266,9 +277,7 @@ int api_query_list(const struct ist_httpd_param *params, size_t n,
     set_defaults(&r);
     rc = read_all(&r, params, n, true);
     if (rc == 0 && ret->n_sort == 0)
-        rc = read_sort(&r, "sort",
-                       ist_kind_member(kind, "created_at") ? "-created_at"
-                                                           : "name");
+        rc = read_sort(&r, "sort", default_sort(kind));
     return rc ? rc : place_after(&r);
 }
 

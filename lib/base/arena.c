@@ -7,6 +7,7 @@
 
 #define CHUNK_MIN 4096U
 #define CHUNK_MAX (256U * 1024)
+#define KEEP_MAX  (64U * 1024)
 
 struct ist_arena_chunk {
     struct ist_arena_chunk *next;
@@ -38,10 +39,16 @@ void ist_arena_fini(struct ist_arena *arena)
 
 void ist_arena_reset(struct ist_arena *arena)
 {
-    if (arena->chunks) {
-        chunks_free(arena->chunks->next);
-        arena->chunks->next = NULL;
-        arena->chunks->used = 0;
+    struct ist_arena_chunk *kept = arena->chunks;
+
+    if (kept) {
+        chunks_free(kept->next);
+        kept->next = NULL;
+        kept->used = 0;
+    }
+    if (kept && kept->size > KEEP_MAX) {
+        chunks_free(kept);
+        arena->chunks = NULL;
     }
     arena->used = 0;
     arena->exceeded = false;

@@ -20,7 +20,8 @@ struct ist_arena {
 void ist_arena_init(struct ist_arena *, size_t cap);
 void ist_arena_fini(struct ist_arena *);
 
-/* Forgets all allocations; keeps the newest chunk for the next use. */
+/* Forgets all allocations; keeps the newest chunk for the next use, unless it
+ * is large: a burst must not be paid for ever. */
 void ist_arena_reset(struct ist_arena *);
 
 /* Memory aligned for any type, not cleared. NULL over the cap or when memory

@@ -128,6 +128,19 @@ static void test_out_of_range(void **state)
     }
 }
 
+static void test_kinds_without_a_name(void **state)
+{
+    struct ist_httpd_param param = {"name", "x"};
+    const struct ist_kind *quota = ist_kind_find("quota");
+
+    (void) state;
+    assert_int_equal(api_query_list(NULL, 0, quota, &arena, &query, &err), 0);
+    assert_string_equal(query.sort[0].name, "id");
+    assert_int_equal(api_query_list(&param, 1, quota, &arena, &query, &err),
+                     -EINVAL);
+    assert_string_equal(err.text, "name: quotas have none");
+}
+
 static void test_twice(void **state)
 {
     const struct ist_httpd_param params[] = {{"limit", "1"}, {"limit", "1"}};
@@ -189,6 +202,7 @@ int main(void)
         T(test_defaults),
         T(test_all_parameters),
         T(test_out_of_range),
+        T(test_kinds_without_a_name),
         T(test_twice),
         T(test_show_takes_fewer),
         T(test_marker_belongs_to_its_list),
