@@ -4,9 +4,9 @@
  *
  * The pool's side (batch_run and all it calls) has the database to itself
  * while 'busy'; the loop's side never touches it then. 'high_ms', the time
- * that never goes back, is written with each batch that records something and
- * before rows are deleted: what was deleted has expired by the stored time,
- * whatever the clock says after a restart. */
+ * that never goes back, is written with each batch, in the same transaction:
+ * what that deleted has expired by the stored time, whatever the clock says
+ * after a restart. */
 #include "store/seen.h"
 
 #include "io/pool.h"
@@ -235,10 +235,6 @@ static int purge(struct ist_seen *seen)
     batch->purged_ms = batch->now_ms;
     if (batch->now_ms <= margin)
         return SQLITE_OK;
-    bind_ms(seen->statements[SET_HIGH], 1, batch->now_ms);
-    code = step(seen, SET_HIGH);
-    if (code != SQLITE_OK)
-        return code;
     bind_ms(seen->statements[PURGE], 1, batch->now_ms - margin);
     code = step(seen, PURGE);
     if (code == SQLITE_OK)

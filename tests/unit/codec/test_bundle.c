@@ -632,6 +632,7 @@ static void test_certificates(void **state)
     box->hub.site = "hkg";
     box->hub.bus_ca = box->certificate.data;
     assert_int_equal(parse_hub(box), IST_BUNDLE_CERTIFICATE);
+    assert_non_null(strstr(box->err.text, "its CA is none"));
     ist_sb_init(&key, 0);
     ist_sb_init(&ca, 0);
     assert_int_equal(ist_x509_ca_make("bus", NOW, 3650, &key, &ca, NULL), 0);

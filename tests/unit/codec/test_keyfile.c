@@ -178,6 +178,10 @@ static void test_foreign_root_key(void **state)
     rename(scratch_path(other, "root.key"),
            scratch_path(box->keys, "root.key"));
     assert_int_equal(ist_keyfile_renew(&box->first, NOW, &box->err), -EBADMSG);
+    /* And nothing was signed by it. */
+    ist_keyfile_fini(&box->second);
+    assert_int_equal(load(box), 0);
+    assert_same(&box->first, &box->second);
 }
 
 static void test_renewed(void **state)

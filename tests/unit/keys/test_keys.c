@@ -70,15 +70,15 @@ static int teardown(void **state)
     return 0;
 }
 
-/* What the hub's admin would send back: the bundle for 'name', made of what
- * the site has exported, with a certificate issued then. */
+/* What the hub's admin would send back: the bundle for 'name', with a
+ * certificate for that name and the site's key, issued then. */
 static void answer(struct box *box, const char *name, uint64_t issued_ms)
 {
     struct ist_x509_leaf leaf = {
         .use = IST_X509_CLIENT, .cn = "hkg", .now_ms = issued_ms, .days = 30};
     struct ist_bundle_site site;
     struct ist_bundle_hub hub;
-    struct ist_sb certificate, text;
+    struct ist_sb certificate, text, key, request;
     struct ist_arena arena;
     size_t size;
     char *given = scratch_read(box->site, &size);
@@ -109,6 +109,8 @@ static void answer(struct box *box, const char *name, uint64_t issued_ms)
     scratch_write(box->hub, text.data);
     ist_sb_fini(&certificate);
     ist_sb_fini(&text);
+    ist_sb_fini(&key);
+    ist_sb_fini(&request);
     ist_arena_fini(&arena);
     free(given);
 }
@@ -174,6 +176,7 @@ static void test_import_refused(void **state)
     /* For another site, of another kind, no bundle at all. */
     answer(box, "lon", box->now);
     assert_int_equal(IMPORT(box), 1);
+    assert_non_null(strstr(box->said.complaint, "for the site lon, not"));
     answer(box, "hkg", box->now - 31 * DAY);
     assert_int_equal(IMPORT(box), 1);
     assert_non_null(strstr(box->said.complaint, "refused (certificate)"));
