@@ -364,6 +364,8 @@ static void say_empty(const struct list *list, size_t n_heard)
 
     if (cli_kind_is_site(list->kind))
         cli_say("No sites yet.");
+    else if (list->n_sites == 0)
+        cli_say("No %s: no sites yet.", list->kind->many);
     else if (list->n_sites == 1)
         cli_say("No %s%s at site %s.", list->kind->many, some,
                 list->sites[0].name);

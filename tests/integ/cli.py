@@ -203,6 +203,11 @@ class Lists(Case):
     def test_empty(self):
         out, err = self.run_it("network", "list")
         self.assertEqual((out, err), ("", "No networks at 2 sites.\n"))
+        self.hub.answer("/api/v1/images", page([], []))
+        self.hub.answer("/api/v1/ports", page([], [("hkg", "answered", None)]))
+        for noun, text in (("image", "No images: no sites yet.\n"),
+                           ("port", "No ports at site hkg.\n")):
+            self.assertEqual(self.run_it(noun, "list"), ("", text))
         out, err = self.run_it("network", "list", "--print-empty")
         self.assertTrue(out.startswith("ID  Name  Status"))
         for form, text in (("json", "[]\n"), ("value", ""),
