@@ -2,9 +2,6 @@
 
 #include "base/utf8.h"
 
-#include <inttypes.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #define DIGITS   20
@@ -133,18 +130,33 @@ bool os_time_parse(const char *text, size_t len, uint64_t *ret_us)
     return true;
 }
 
+/* printf() would be the dearest part of a list. */
+static char *put(char *to, unsigned v, int n, char after)
+{
+    for (int i = n - 1; i >= 0; i--, v /= 10)
+        to[i] = (char) ('0' + v % 10);
+    to[n] = after;
+    return to + n + 1;
+}
+
 static size_t time_key(const char *text, size_t len, char *buf)
 {
     unsigned y, m, d, s;
+    char *at = buf;
     uint64_t us;
 
     if (!os_time_parse(text, len, &us))
         return 0;
     civil_from_days((int64_t) (us / 1000000 / DAY_S), &y, &m, &d);
     s = (unsigned) (us / 1000000 % DAY_S);
-    return (size_t) snprintf(
-        buf, OS_KEY_MAX, "%04u-%02u-%02uT%02u:%02u:%02u.%06u", y, m, d,
-        s / 3600, s / 60 % 60, s % 60, (unsigned) (us % 1000000));
+    at = put(at, y, 4, '-');
+    at = put(at, m, 2, '-');
+    at = put(at, d, 2, 'T');
+    at = put(at, s / 3600, 2, ':');
+    at = put(at, s / 60 % 60, 2, ':');
+    at = put(at, s % 60, 2, '.');
+    at = put(at, (unsigned) (us % 1000000), 6, '\0');
+    return (size_t) (at - buf) - 1;
 }
 
 /* --- Numbers --- */

@@ -748,6 +748,7 @@ static void restart(struct os_list_work *work)
     work->refusal = 0;
     work->list->n_refused = 0;
     os_top_clear(&work->top);
+    work->top.in_order = work->native;
     ask_page(work);
 }
 
@@ -859,6 +860,7 @@ static int prepare(struct os_list_work *work)
     rc = os_top_init(&work->top, &work->order, list->limit + SLACK, memory);
     if (rc || !work->seen)
         return ist_err_set(&list->op.err, -ENOMEM, "out of memory");
+    work->top.in_order = work->native;
     return 0;
 }
 

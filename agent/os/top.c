@@ -131,6 +131,8 @@ bool os_top_wants(const struct os_top *top, const struct ist_place *place)
 
     if (top->n < top->limit)
         return true;
+    if (top->in_order)
+        return false;
     place_of(&top->records[0], top->order.n_keys, &worst);
     return ist_order_cmp(&top->order, place, &worst) < 0;
 }
@@ -157,8 +159,9 @@ int os_top_add(struct os_top *top, const struct ist_place *place,
         top->records[0] = record;
         sift_down(top, 0);
     } else {
-        top->records[top->n] = record;
-        sift_up(top, top->n++);
+        top->records[top->n++] = record;
+        if (!top->in_order)
+            sift_up(top, top->n - 1);
     }
     return 0;
 }
@@ -174,7 +177,8 @@ void os_top_sort(struct os_top *top)
 
     if (top->sorted || !top->records)
         return;
-    qsort_r(top->records, top->n, sizeof(*top->records), compare_r, top);
+    if (!top->in_order)
+        qsort_r(top->records, top->n, sizeof(*top->records), compare_r, top);
     for (size_t i = 0; i < top->n; i++) {
         struct os_record *record = &top->records[i];
 

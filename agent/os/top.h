@@ -12,6 +12,8 @@ struct os_top {
     size_t memory;
     size_t n, bytes;
     struct os_record *records; /* Owned, with their blocks. */
+    bool in_order; /* Set by the caller: they come in order, so the first ones
+                    * are the best, and there is nothing to be sorted. */
     bool sorted;
 };
 

@@ -1,14 +1,10 @@
 #include "os/trail.h"
 
-#include "os/top.h"
-
 #include <stdlib.h>
 #include <string.h>
 
 static void trail_fini(struct os_trail *trail)
 {
-    for (size_t i = 0; i < trail->n; i++)
-        os_record_free(&trail->records[i]);
     free(trail->records);
     free(trail->signature);
     *trail = (struct os_trail){.signature = NULL};
@@ -54,7 +50,7 @@ static size_t place_size(const struct os_record *record, size_t n_keys,
         place->keys[i] = record->keys[i];
         size += record->keys[i].size;
     }
-    return size + place->id.size;
+    return size + place->id.size + 1;
 }
 
 void os_trail_forget(struct os_trails *trails, const char *signature)
@@ -65,32 +61,51 @@ void os_trail_forget(struct os_trails *trails, const char *signature)
         trail_fini(trail);
 }
 
+static char *put(char *to, const void *data, size_t size)
+{
+    if (size)
+        memcpy(to, data, size);
+    return to + size;
+}
+
+/* The records first, then their texts. */
+static struct os_record *copy(const struct os_record *records, size_t n,
+                              size_t n_keys, size_t size)
+{
+    struct os_record *copies = malloc(size);
+    char *at = (char *) (copies + n);
+
+    for (size_t i = 0; copies && i < n; i++) {
+        copies[i] = (struct os_record){.id = at};
+        at = put(at, records[i].id, strlen(records[i].id) + 1);
+        for (size_t k = 0; k < n_keys; k++) {
+            copies[i].keys[k] = (struct ist_bytes){at, records[i].keys[k].size};
+            at = put(at, records[i].keys[k].data, records[i].keys[k].size);
+        }
+    }
+    return copies;
+}
+
 void os_trail_store(struct os_trails *trails, const char *signature,
                     size_t n_keys, const struct os_record *records, size_t n)
 {
-    const struct ist_bytes nothing = {"", 0};
+    struct ist_place place;
     struct os_trail *trail;
     size_t size = 0;
 
     os_trail_forget(trails, signature);
-    if (n == 0)
+    for (size_t i = 0; i < n; i++)
+        size += place_size(&records[i], n_keys, &place);
+    if (n == 0 || size > OS_TRAIL_MEMORY)
         return;
     trail = pick(trails);
     trail_fini(trail);
     trail->signature = strdup(signature);
-    trail->records = calloc(n, sizeof(*trail->records));
+    trail->records = copy(records, n, n_keys, size);
     trail->n_keys = n_keys;
+    trail->n = n;
     trail->used = ++trails->clock;
-    for (size_t i = 0; trail->signature && trail->records && i < n; i++) {
-        struct ist_place place;
-
-        size += place_size(&records[i], n_keys, &place);
-        if (size > OS_TRAIL_MEMORY ||
-            !os_record_make(&trail->records[i], n_keys, &place, &nothing))
-            break;
-        trail->n++;
-    }
-    if (trail->n != n)
+    if (!trail->signature || !trail->records)
         trail_fini(trail);
 }
 

@@ -18,7 +18,7 @@
 struct os_trail {
     char *signature; /* Owned: which list it is. NULL: unused. */
     size_t n_keys, n;
-    struct os_record *records; /* Owned, without bodies; in order. */
+    struct os_record *records; /* Owned, one block; without bodies; in order. */
     uint64_t used;
 };
 
