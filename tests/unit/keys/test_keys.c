@@ -75,24 +75,20 @@ static int teardown(void **state)
 static void answer(struct box *box, const char *name, uint64_t issued_ms)
 {
     struct ist_x509_leaf leaf = {
-        .use = IST_X509_CLIENT, .cn = "hkg", .now_ms = issued_ms, .days = 30};
-    struct ist_bundle_site site;
+        .use = IST_X509_CLIENT, .cn = name, .now_ms = issued_ms, .days = 30};
     struct ist_bundle_hub hub;
     struct ist_sb certificate, text, key, request;
-    struct ist_arena arena;
-    size_t size;
-    char *given = scratch_read(box->site, &size);
 
     ist_sb_init(&certificate, 0);
     ist_sb_init(&text, 0);
-    ist_arena_init(&arena, 256 * 1024);
-    assert_int_equal(
-        ist_bundle_site_parse(given, size, box->now, &arena, &site, &box->err),
-        0);
+    ist_sb_init(&key, 0);
+    ist_sb_init(&request, 0);
+    ist_file_read(scratch_path(box->state, "tls.key"), IST_FILE_SECRET, &key,
+                  NULL);
+    ist_x509_request_make(key.data, key.len, name, &request, NULL);
     assert_int_equal(ist_x509_issue(box->ca.data, box->ca.len, box->ca_key.data,
-                                    box->ca_key.len, site.request,
-                                    site.request_size, &leaf, &certificate,
-                                    &box->err),
+                                    box->ca_key.len, request.data, request.len,
+                                    &leaf, &certificate, &box->err),
                      0);
     hub = (struct ist_bundle_hub){
         .federation = box->hub_keys.name,
@@ -111,8 +107,6 @@ static void answer(struct box *box, const char *name, uint64_t issued_ms)
     ist_sb_fini(&text);
     ist_sb_fini(&key);
     ist_sb_fini(&request);
-    ist_arena_fini(&arena);
-    free(given);
 }
 
 /* The command */
