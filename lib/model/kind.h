@@ -5,8 +5,9 @@
  *
  * A member has one canonical name for all kinds ("created_at"), and a path in
  * the native object of its kind ("created"): names joined by dots, as
- * codec/json takes them. The path "" is for an id that the object does not
- * hold: of a kind of which each project has one, the project's id. */
+ * codec/json takes them. The path "" is for an id, or a project, that the
+ * object does not hold: of a kind of which each project has one, the
+ * project's id. */
 #ifndef MODEL_KIND_H
 #define MODEL_KIND_H
 
