@@ -32,11 +32,12 @@ struct ist_http {
     struct ist_http_conf conf;
     char *proxy; /* Owned. */
     CURLM *multi;
-    struct ist_timer timer; /* When curl wants to be called. */
+    struct ist_timer timer; /* When curl wants to be called... */
+    uv_idle_t again;        /* ... and that it wants to be at once. */
     LIST_HEAD(, watch) watches;
     size_t n_calls;
     unsigned depth; /* How many of curl's functions we are inside of. */
-    bool closing;
+    bool again_open;
     void (*closed)(void *);
     void *closed_arg;
 };
@@ -73,8 +74,7 @@ static void reap(struct ist_http *http);
 
 static void maybe_free(struct ist_http *http)
 {
-    if (!http->closing || http->multi || !LIST_EMPTY(&http->watches) ||
-        ist_timer_armed(&http->timer))
+    if (http->again_open || !LIST_EMPTY(&http->watches))
         return;
     if (http->closed)
         http->closed(http->closed_arg);
@@ -176,20 +176,28 @@ static void on_time(struct ist_timer *timer)
 {
     struct ist_http *http = IST_CONTAINER(timer, struct ist_http, timer);
 
-    if (http->closing)
-        maybe_free(http);
-    else
-        socket_action(http, CURL_SOCKET_TIMEOUT, 0);
+    socket_action(http, CURL_SOCKET_TIMEOUT, 0);
 }
 
+static void on_again(uv_idle_t *again)
+{
+    uv_idle_stop(again);
+    socket_action(again->data, CURL_SOCKET_TIMEOUT, 0);
+}
+
+/* Curl often asks to be called at once, again and again while data lasts. An
+ * idle handle does that once in each turn of the loop; a timer of libuv's that
+ * is set to now runs before the sockets get their turn. */
 static int on_curl_timer(CURLM *multi, long timeout_ms, void *arg)
 {
     struct ist_http *http = arg;
 
     (void) multi;
-    if (timeout_ms < 0)
-        ist_timer_disarm(&http->timer);
-    else
+    uv_idle_stop(&http->again);
+    ist_timer_disarm(&http->timer);
+    if (timeout_ms == 0)
+        uv_idle_start(&http->again, on_again);
+    else if (timeout_ms > 0)
         ist_timer_arm_in(&http->timer, http->loop, (uint64_t) timeout_ms,
                          on_time);
     return 0;
@@ -966,8 +974,19 @@ struct ist_http *ist_http_new(struct ist_loop *loop,
         return NULL;
     }
     http->conf.proxy = NULL;
+    uv_idle_init(loop->uv, &http->again);
+    http->again.data = http;
+    http->again_open = true;
     set_multi(http);
     return http;
+}
+
+static void on_again_closed(uv_handle_t *handle)
+{
+    struct ist_http *http = handle->data;
+
+    http->again_open = false;
+    maybe_free(http);
 }
 
 void ist_http_close(struct ist_http *http, void (*closed)(void *), void *arg)
@@ -975,7 +994,6 @@ void ist_http_close(struct ist_http *http, void (*closed)(void *), void *arg)
     struct watch *watch, *next;
 
     assert(http->n_calls == 0);
-    assert(!http->closing);
     http->closed = closed;
     http->closed_arg = arg;
     curl_multi_cleanup(http->multi);
@@ -984,7 +1002,6 @@ void ist_http_close(struct ist_http *http, void (*closed)(void *), void *arg)
     {
         watch_close(watch);
     }
-    /* From the loop, even when no handle is left to close. */
-    http->closing = true;
-    ist_timer_arm_in(&http->timer, http->loop, 0, on_time);
+    ist_timer_disarm(&http->timer);
+    uv_close((uv_handle_t *) &http->again, on_again_closed);
 }

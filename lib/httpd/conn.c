@@ -10,6 +10,13 @@
  * Whether a kept connection is idle or in the middle of a head cannot be asked
  * either; the kernel's count of bytes received tells.
  *
+ * While a TLS client is silent in its handshake, the daemon takes its socket
+ * for ready and wants to be run again at once, for ever: a few such clients
+ * would cost a whole processor. So these connections are suspended, and a
+ * uv_poll_t of ours wakes them when the client goes on. (The daemon's manual
+ * has suspending for its callbacks; without threads it may be done between two
+ * runs just as well.)
+ *
  * While a request is with its handler the connection is suspended, and the
  * daemon does not look at it: a uv_poll_t of ours sees the client leave. */
 #include "httpd/received.h"
@@ -149,19 +156,25 @@ static void on_watch(uv_poll_t *handle, int status, int events)
         request_gone(conn->request);
 }
 
+/* False when memory is out. */
+static bool watch_open(struct conn *conn)
+{
+    struct ist_loop *loop = conn->httpd->loop;
+
+    if (conn->watch_open)
+        return true;
+    if (uv_poll_init_socket(loop->uv, &conn->watch, conn->fd))
+        return false;
+    conn->watch.data = conn;
+    conn->watch_open = true;
+    return true;
+}
+
+/* Without memory the client leaving is seen when we write. */
 void conn_watch(struct conn *conn)
 {
-    struct ist_httpd *httpd = conn->httpd;
-
-    if (!conn->watch_open) {
-        /* Out of memory or of descriptors: the client leaving is then seen
-         * when we write. */
-        if (uv_poll_init_socket(httpd->loop->uv, &conn->watch, conn->fd))
-            return;
-        conn->watch.data = conn;
-        conn->watch_open = true;
-    }
-    uv_poll_start(&conn->watch, UV_DISCONNECT, on_watch);
+    if (watch_open(conn))
+        uv_poll_start(&conn->watch, UV_DISCONNECT, on_watch);
 }
 
 void conn_unwatch(struct conn *conn)
@@ -170,7 +183,7 @@ void conn_unwatch(struct conn *conn)
         uv_poll_stop(&conn->watch);
 }
 
-/* ---- our last word ----------------------------------------------------- */
+/* ---- silent handshakes -------------------------------------------------- */
 
 static gnutls_session_t tls_session(struct conn *conn)
 {
@@ -182,6 +195,76 @@ static gnutls_session_t tls_session(struct conn *conn)
         MHD_get_connection_info(conn->mhd, MHD_CONNECTION_INFO_GNUTLS_SESSION);
     return info ? info->tls_session : NULL;
 }
+
+static void unpark(struct conn *conn)
+{
+    if (!conn->parked)
+        return;
+    conn->parked = false;
+    conn_unwatch(conn);
+    MHD_resume_connection(conn->mhd);
+    httpd_kick(conn->httpd);
+}
+
+static void on_parked(uv_poll_t *handle, int status, int events)
+{
+    (void) status, (void) events;
+    unpark(handle->data);
+}
+
+/* Is there nothing to do but wait for the client? */
+static bool is_silent(struct conn *conn)
+{
+    gnutls_session_t session = tls_session(conn);
+    char byte;
+
+    return session && gnutls_record_get_direction(session) == 0 &&
+           gnutls_record_check_pending(session) == 0 &&
+           recv(conn->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) < 0 &&
+           errno == EAGAIN;
+}
+
+static void park(struct conn *conn)
+{
+    if (!watch_open(conn) ||
+        uv_poll_start(&conn->watch, UV_READABLE | UV_DISCONNECT, on_parked))
+        return;
+    conn->parked = true;
+    MHD_suspend_connection(conn->mhd);
+}
+
+void conn_park_all(struct ist_httpd *httpd)
+{
+    struct conn *conn;
+
+    if (httpd->closing)
+        return;
+    LIST_FOREACH(conn, &httpd->shaking, shaking_link)
+    {
+        if (!conn->parked && !conn->cut && is_silent(conn))
+            park(conn);
+    }
+}
+
+void conn_unpark_all(struct ist_httpd *httpd)
+{
+    struct conn *conn;
+
+    LIST_FOREACH(conn, &httpd->shaking, shaking_link)
+    {
+        unpark(conn);
+    }
+}
+
+void conn_shaken(struct conn *conn)
+{
+    if (!conn->shaking)
+        return;
+    conn->shaking = false;
+    LIST_REMOVE(conn, shaking_link);
+}
+
+/* ---- our last word ----------------------------------------------------- */
 
 void conn_write_last(struct conn *conn, const char *text, size_t len)
 {
@@ -202,6 +285,7 @@ void conn_cut(struct conn *conn)
     ist_timer_disarm(&conn->timer);
     conn->cut = true;
     shutdown(conn->fd, SHUT_RDWR);
+    unpark(conn);
 }
 
 /* ---- life -------------------------------------------------------------- */
@@ -238,6 +322,10 @@ static void conn_open(struct ist_httpd *httpd, struct MHD_Connection *mhd,
     info = MHD_get_connection_info(mhd, MHD_CONNECTION_INFO_CLIENT_ADDRESS);
     say_peer(info->client_addr, conn->peer, sizeof(conn->peer));
     LIST_INSERT_HEAD(&httpd->conns, conn, sibling);
+    if (httpd->tls) {
+        conn->shaking = true;
+        LIST_INSERT_HEAD(&httpd->shaking, conn, shaking_link);
+    }
     conn_wait_for(conn, WAIT_HEAD);
 }
 
@@ -256,6 +344,8 @@ void conn_notify(void *arg, struct MHD_Connection *mhd, void **ret_conn,
     if (!conn)
         return;
     assert(!conn->request);
+    assert(!conn->parked);
+    conn_shaken(conn);
     ist_timer_disarm(&conn->timer);
     conn->mhd = NULL;
     *ret_conn = NULL;

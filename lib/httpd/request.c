@@ -58,6 +58,7 @@ void *request_begin(void *arg, const char *target, struct MHD_Connection *mhd)
 
     if (!conn || conn->cut)
         return NULL;
+    conn_shaken(conn);
     r = calloc(1, sizeof(*r));
     if (!r)
         return NULL;

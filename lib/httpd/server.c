@@ -1,6 +1,8 @@
 /* libmicrohttpd on the loop: its epoll descriptor in a uv_poll_t, its time-outs
  * in one timer, which is armed anew after every run: without that, TLS and what
- * epoll's edges do not show would stall.
+ * epoll's edges do not show would stall. When it wants to be run at once, an
+ * idle handle does so in the loop's next turn; a timer of libuv's that is set
+ * to now runs before the sockets get theirs.
  *
  * Closing: no new connection is taken; open requests are answered 503, streams
  * cut; when all of that is sent, or a second later, the daemon is stopped.
@@ -61,16 +63,20 @@ const struct ist_row ist_httpd_rows[] = {
 static void on_grace(struct ist_timer *timer);
 
 static void on_time(struct ist_timer *timer);
+static void on_again(uv_idle_t *again);
 
 static void arm(struct ist_httpd *httpd)
 {
     MHD_UNSIGNED_LONG_LONG ms = 0;
+    bool wanted =
+        httpd->kicked || MHD_get_timeout(httpd->daemon, &ms) == MHD_YES;
 
-    if (httpd->kicked || MHD_get_timeout(httpd->daemon, &ms) == MHD_YES)
-        ist_timer_arm_in(&httpd->timer, httpd->loop, httpd->kicked ? 0 : ms,
-                         on_time);
-    else
-        ist_timer_disarm(&httpd->timer);
+    uv_idle_stop(&httpd->again);
+    ist_timer_disarm(&httpd->timer);
+    if (httpd->kicked || (wanted && ms == 0))
+        uv_idle_start(&httpd->again, on_again);
+    else if (wanted)
+        ist_timer_arm_in(&httpd->timer, httpd->loop, ms, on_time);
 }
 
 static bool is_busy(const struct ist_httpd *httpd)
@@ -90,6 +96,7 @@ static void run(struct ist_httpd *httpd)
     httpd->kicked = false;
     httpd->in_run = true;
     MHD_run(httpd->daemon);
+    conn_park_all(httpd);
     httpd->in_run = false;
     if (httpd->closing && httpd->listen_fd < 0 && !is_busy(httpd))
         ist_timer_arm_in(&httpd->grace, httpd->loop, 0, on_grace);
@@ -99,6 +106,11 @@ static void run(struct ist_httpd *httpd)
 static void on_time(struct ist_timer *timer)
 {
     run(IST_CONTAINER(timer, struct ist_httpd, timer));
+}
+
+static void on_again(uv_idle_t *again)
+{
+    run(again->data);
 }
 
 static void on_poll(uv_poll_t *handle, int status, int events)
@@ -129,8 +141,9 @@ static void on_freed(struct ist_timer *timer)
 
 void httpd_maybe_free(struct ist_httpd *httpd)
 {
-    if (httpd->daemon || httpd->poll_open || !LIST_EMPTY(&httpd->conns) ||
-        !LIST_EMPTY(&httpd->requests) || !LIST_EMPTY(&httpd->streams))
+    if (httpd->daemon || httpd->poll_open || httpd->again_open ||
+        !LIST_EMPTY(&httpd->conns) || !LIST_EMPTY(&httpd->requests) ||
+        !LIST_EMPTY(&httpd->streams))
         return;
     ist_timer_arm_in(&httpd->grace, httpd->loop, 0, on_freed);
 }
@@ -143,6 +156,14 @@ static void on_poll_closed(uv_handle_t *handle)
     httpd_maybe_free(httpd);
 }
 
+static void on_again_closed(uv_handle_t *handle)
+{
+    struct ist_httpd *httpd = handle->data;
+
+    httpd->again_open = false;
+    httpd_maybe_free(httpd);
+}
+
 static void on_grace(struct ist_timer *timer)
 {
     struct ist_httpd *httpd = IST_CONTAINER(timer, struct ist_httpd, grace);
@@ -151,6 +172,7 @@ static void on_grace(struct ist_timer *timer)
     /* The daemon closes its epoll descriptor. */
     uv_poll_stop(&httpd->poll);
     uv_close((uv_handle_t *) &httpd->poll, on_poll_closed);
+    uv_close((uv_handle_t *) &httpd->again, on_again_closed);
     ist_timer_disarm(&httpd->timer);
     MHD_stop_daemon(daemon);
 }
@@ -169,7 +191,8 @@ static struct request *find_untold(struct ist_httpd *httpd)
 }
 
 /* Nothing may be suspended when the daemon stops: every suspended connection
- * has a request that waits, which is answered here, or a stream. A handler
+ * has a request that waits, which is answered here, or a stream, or is parked.
+ * A handler
  * that is told may let go of this request and of others: so the list is begun
  * anew each time. */
 static void on_close(struct ist_timer *timer)
@@ -185,6 +208,7 @@ static void on_close(struct ist_timer *timer)
         request_overtake(r);
     }
     stream_break_all(httpd);
+    conn_unpark_all(httpd);
     while ((r = find_untold(httpd))) {
         r->told = true;
         request_gone(r);
@@ -410,8 +434,9 @@ static int watch_daemon(struct ist_httpd *httpd, struct ist_err *err)
 
     if (rc)
         return ist_err_set(err, rc, "the HTTP server: %s", uv_strerror(rc));
-    httpd->poll.data = httpd;
-    httpd->poll_open = true;
+    uv_idle_init(httpd->loop->uv, &httpd->again);
+    httpd->poll.data = httpd->again.data = httpd;
+    httpd->poll_open = httpd->again_open = true;
     uv_poll_start(&httpd->poll, UV_READABLE, on_poll);
     return 0;
 }
@@ -436,6 +461,7 @@ struct ist_httpd *ist_httpd_new(struct ist_loop *loop,
     httpd->arg = arg;
     httpd->listen_fd = -1;
     LIST_INIT(&httpd->conns);
+    LIST_INIT(&httpd->shaking);
     LIST_INIT(&httpd->requests);
     LIST_INIT(&httpd->streams);
     rc = start_daemon(httpd, err);

@@ -28,10 +28,13 @@ struct ist_httpd {
 
     uv_poll_t poll; /* On the daemon's epoll descriptor. */
     bool poll_open;
-    struct ist_timer timer; /* When the daemon wants to be run. */
+    struct ist_timer timer; /* When the daemon wants to be run... */
+    uv_idle_t again;        /* ... and that it wants to be at once. */
+    bool again_open;
     bool in_run, kicked;
 
     LIST_HEAD(, conn) conns;
+    LIST_HEAD(, conn) shaking; /* TLS, and no request yet. */
     LIST_HEAD(, request) requests;
     LIST_HEAD(, ist_httpd_stream) streams;
 
@@ -60,10 +63,12 @@ struct conn {
     uint64_t idle_deadline; /* Of WAIT_NEXT. */
     uint64_t n_seen;        /* Bytes received when last looked. */
     bool cut;               /* Nothing more is served on it. */
-    uv_poll_t watch;        /* For the client leaving. */
+    bool shaking, parked;
+    uv_poll_t watch; /* For the client leaving. */
     bool watch_open;
     char peer[INET6_ADDRSTRLEN];
     LIST_ENTRY(conn) sibling;
+    LIST_ENTRY(conn) shaking_link;
 };
 
 enum phase {
@@ -113,6 +118,14 @@ void conn_wait_for(struct conn *, enum conn_wait);
 /* Watches for the client leaving, while the daemon does not. */
 void conn_watch(struct conn *);
 void conn_unwatch(struct conn *);
+
+/* Its first request is here. */
+void conn_shaken(struct conn *);
+
+/* Puts TLS connections that wait for their client to sleep, until it says
+ * something. After each run of the daemon. */
+void conn_park_all(struct ist_httpd *);
+void conn_unpark_all(struct ist_httpd *);
 
 /* Writes bytes past the daemon, which must not be sending, and closes our
  * direction. What does not fit the socket's buffer is lost. */

@@ -4,6 +4,7 @@
 
 #include "http/client.h"
 
+#include <sys/resource.h>
 #include <sys/wait.h>
 
 static char dir[] = "/tmp/isthmus-tls-XXXXXX";
@@ -150,7 +151,8 @@ static void expect_refusal(const char *name, const char *ca, const char *words)
 
     open_tls(&b, name, 30000);
     run_calls(&b, &call, 1);
-    assert_int_equal(call.op.rc, -EPROTO);
+    if (call.op.rc != -EPROTO)
+        fail_msg("%s, %s: %s", name, ca ? ca : "system", call.op.err.text);
     if (!strstr(call.op.err.text, "tls: ") ||
         !strstr(call.op.err.text, words) || strstr(call.op.err.text, "s3cret"))
         fail_msg("%s", call.op.err.text);
@@ -244,6 +246,68 @@ static void test_no_handshake(void **state)
     bench_close(&b);
 }
 
+/* CPU time of this process so far, in microseconds. */
+static uint64_t cpu_us(void)
+{
+    struct rusage usage;
+
+    getrusage(RUSAGE_SELF, &usage);
+    return (uint64_t) (usage.ru_utime.tv_sec + usage.ru_stime.tv_sec) *
+               1000000 +
+           (uint64_t) (usage.ru_utime.tv_usec + usage.ru_stime.tv_usec);
+}
+
+static struct ist_loop *paused;
+
+static void on_pause(struct ist_timer *timer)
+{
+    (void) timer;
+    ist_loop_stop(paused);
+}
+
+/* Clients silent in their handshake cost no processor, and others are served
+ * meanwhile. */
+static void test_silent_handshakes(void **state)
+{
+    static const char hello[] = "\x16\x03\x01\x02\x00\x01\x00\x01\xfc";
+    static struct raw raws[30];
+    struct ist_http_call call = {0};
+    struct ist_timer pause = {0};
+    struct bench b;
+    uint64_t used;
+    size_t i;
+
+    (void) state;
+    open_tls(&b, "good", 20000);
+    for (i = 0; i < IST_COUNT(raws); i++) {
+        raw_open(&b, &raws[i]);
+        raw_send(&b, &raws[i], hello, i % 2 ? sizeof(hello) - 1 : 0);
+        bench_run_for(&b, 2);
+    }
+    paused = &b.loop;
+    used = cpu_us();
+    ist_timer_arm_in(&pause, &b.loop, 1000, on_pause);
+    ist_loop_run(&b.loop);
+    used = cpu_us() - used;
+    if (used > 200000)
+        fail_msg("%llu us of processor in a second", (unsigned long long) used);
+    call.ca_file = in_dir("good.pem");
+    run_calls(&b, &call, 1);
+    assert_int_equal(call.op.rc, 0);
+    ist_http_call_fini(&call);
+    /* Half of them leave, half are there when the server closes. */
+    for (i = 0; i < IST_COUNT(raws) / 2; i++)
+        raw_close(&raws[i]);
+    bench_run_for(&b, 20);
+    ist_httpd_close(b.httpd, bench_on_closed, &b);
+    for (; i < IST_COUNT(raws); i++) {
+        raw_drain(&b, &raws[i], 20000);
+        assert_true(raws[i].eof);
+        raw_close(&raws[i]);
+    }
+    bench_end(&b);
+}
+
 /* Through s_client: the 408 and the 413 written by hand arrive under TLS. */
 static void by_hand(const char *request, size_t size, const char *words)
 {
@@ -323,6 +387,7 @@ int main(void)
         cmocka_unit_test(test_insecure),
         cmocka_unit_test(test_old_versions),
         cmocka_unit_test(test_no_handshake),
+        cmocka_unit_test(test_silent_handshakes),
         cmocka_unit_test(test_by_hand),
     };
 
