@@ -1,6 +1,7 @@
 #include "base/log.h"
 
 #include "base/clock.h"
+#include "base/utf8.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -36,14 +37,23 @@ bool ist_log_level_parse(const char *word, enum ist_log_level *ret)
     return false;
 }
 
-/* Bytes that could begin a terminal escape or a forged line become '?'. */
+/* What could begin a terminal escape or a forged line becomes '?': C0 and C1
+ * controls, and bytes that are not UTF-8. */
 static void sanitise(char *text)
 {
-    for (; *text; text++) {
-        unsigned char c = (unsigned char) *text;
+    size_t left = strlen(text);
 
-        if (c < 0x20 || c == 0x7f)
-            *text = '?';
+    while (left) {
+        unsigned char c = (unsigned char) *text;
+        size_t n = ist_utf8_len(text, left);
+        bool is_c1 = n == 2 && c == 0xC2 && (unsigned char) text[1] < 0xA0;
+
+        if (n == 0)
+            n = 1;
+        if (c < 0x20 || c == 0x7f || is_c1 || (c >= 0x80 && n == 1))
+            memset(text, '?', n);
+        text += n;
+        left -= n;
     }
 }
 

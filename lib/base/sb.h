@@ -1,6 +1,6 @@
 /* A string builder: grows up to its cap, keeps its first error, and is
- * checked once, at the end. The bytes always end in a NUL that 'len' does not
- * count. */
+ * checked once, at the end. The bytes end in a NUL that 'len' does not count,
+ * but for what was written behind ist_sb_reserve(), until the next call. */
 #ifndef BASE_SB_H
 #define BASE_SB_H
 

@@ -87,9 +87,10 @@ static X509 *read_certificate(const char *pem, size_t size, struct ist_err *err)
 
 static X509_REQ *read_request(const void *der, size_t size, struct ist_err *err)
 {
-    const unsigned char *at = der, *end = at + size;
-    OWNED(X509_REQ) *request =
-        size > IST_X509_MAX ? NULL : d2i_X509_REQ(NULL, &at, (long) size);
+    const unsigned char *at = der, *end = size ? at + size : at;
+    OWNED(X509_REQ) *request = size == 0 || size > IST_X509_MAX
+                                   ? NULL
+                                   : d2i_X509_REQ(NULL, &at, (long) size);
 
     if (!request || at != end) {
         refuse(err, "not a certificate request (PKCS #10)");

@@ -103,10 +103,13 @@ static void test_foreign_text_stays_in_its_line(void **state)
     (void) state;
     setenv("JOURNAL_STREAM", "8:1", 1);
     capture_begin();
-    ist_log_info("a", "name=%s", "x\n<3>forged: \x1b[31m\r\x7f\t");
+    ist_log_info("a", "name=%s",
+                 "x\n<3>forged: \x1b[31m\r\x7f\t\xC2\x9B"
+                 "1m\x9B \xC3\xA9");
     text = capture_end();
     assert_ptr_equal(strchr(text, '\n'), text + strlen(text) - 1);
-    assert_null(strpbrk(text, "\x1b\r\x7f\t"));
+    assert_null(strpbrk(text, "\x1b\r\x7f\t\x9B"));
+    assert_non_null(strstr(text, "\xC3\xA9")); /* Text stays text. */
 }
 
 static void test_long_text_is_cut(void **state)
