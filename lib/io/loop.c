@@ -1,8 +1,8 @@
 /* One tree of timers serves both kinds of loop: the real one drives it by a
  * single libuv timer set to the first deadline, the virtual one by moving its
  * clock there. Finished ops wait in a list until an idle handle, active only
- * while the list is not empty, runs them: so 'done' never runs inside the
- * call that finished the op, and never waits for a poll. */
+ * while there is something to do at once, runs them: so 'done' never runs
+ * inside the call that finished the op, and never waits for a poll. */
 #include "io/loop.h"
 
 #include "base/clock.h"
@@ -42,9 +42,16 @@ static void wake_at_first(struct ist_loop *loop)
         return;
     }
     now = ist_loop_now(loop);
+    if (first->deadline <= now) {
+        /* Not by libuv's timer: 1.44 runs one that is set to now in the same
+         * turn, so that a chain of them would keep the loop from polling. */
+        uv_timer_stop(&loop->wake);
+        loop->due = true;
+        ist_loop_defer(loop);
+        return;
+    }
     uv_update_time(loop->uv);
-    uv_timer_start(&loop->wake, on_wake,
-                   first->deadline > now ? first->deadline - now : 0, 0);
+    uv_timer_start(&loop->wake, on_wake, first->deadline - now, 0);
 }
 
 /* Fires what was due when it began; timers armed meanwhile wait a turn, so
@@ -82,7 +89,12 @@ static void on_defer(uv_idle_t *handle)
     struct ist_loop *loop = handle->data;
 
     ist_op_drain(loop);
-    if (STAILQ_EMPTY(&loop->finished))
+    if (loop->due) {
+        loop->due = false;
+        fire_due(loop);
+        wake_at_first(loop);
+    }
+    if (STAILQ_EMPTY(&loop->finished) && !loop->due)
         uv_idle_stop(handle);
 }
 

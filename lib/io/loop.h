@@ -42,8 +42,9 @@ struct ist_loop {
     uint64_t armed;           /* How many times a timer was armed. */
     uint64_t now_ms, wall_ms; /* Of the virtual clock. */
     bool stopping;
+    bool due;        /* A timer is due already. */
     uv_timer_t wake; /* Fires at the first timer's deadline. */
-    uv_idle_t defer; /* Active while 'finished' is not empty. */
+    uv_idle_t defer; /* Active while there is something to do at once. */
 };
 
 /* -errno when libuv has no descriptors left. */

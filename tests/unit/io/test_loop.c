@@ -8,6 +8,7 @@
 #include <cmocka.h>
 
 #include <string.h>
+#include <unistd.h>
 
 /* Timers write their letter when they fire. */
 struct letter {
@@ -231,6 +232,46 @@ static void disarm_data(uv_idle_t *idle)
 }
 
 /* The last timer may be disarmed by anything that runs on the loop. */
+/* A timer that rearms itself for now must not keep sockets waiting. */
+static struct ist_loop *timer_loop;
+static unsigned n_rearmed;
+static bool was_polled;
+
+static void rearm_now(struct ist_timer *timer)
+{
+    if (!was_polled && n_rearmed++ < 10000)
+        ist_timer_arm_in(timer, timer_loop, 0, rearm_now);
+}
+
+static void on_readable(uv_poll_t *poll, int status, int events)
+{
+    (void) status, (void) events;
+    was_polled = true;
+    uv_close((uv_handle_t *) poll, NULL);
+}
+
+static void test_a_chain_of_timers_lets_the_loop_poll(void **state)
+{
+    struct ist_loop *loop = *state;
+    struct ist_timer timer = {0};
+    uv_poll_t poll;
+    int ends[2];
+
+    timer_loop = loop;
+    n_rearmed = 0;
+    was_polled = false;
+    assert_int_equal(pipe(ends), 0);
+    assert_int_equal(write(ends[1], "x", 1), 1);
+    uv_poll_init(loop->uv, &poll, ends[0]);
+    uv_poll_start(&poll, UV_READABLE, on_readable);
+    ist_timer_arm_in(&timer, loop, 0, rearm_now);
+    ist_loop_run(loop);
+    assert_true(was_polled);
+    assert_true(n_rearmed < 100);
+    close(ends[0]);
+    close(ends[1]);
+}
+
 static void test_disarmed_does_not_hold_the_loop(void **state)
 {
     struct letter a = {.c = 'a'};
@@ -266,6 +307,8 @@ int main(void)
                                         setup_virtual, teardown),
         cmocka_unit_test_setup_teardown(test_real_is_punctual, setup_real,
                                         teardown),
+        cmocka_unit_test_setup_teardown(
+            test_a_chain_of_timers_lets_the_loop_poll, setup_real, teardown),
         cmocka_unit_test_setup_teardown(test_disarmed_does_not_hold_the_loop,
                                         setup_real, teardown),
     };
