@@ -260,6 +260,17 @@ static void add_sorts(struct os_list_work *work)
 }
 
 /* One value is what every service can filter by. */
+static bool is_sendable(const struct os_list_work *work,
+                        const struct os_filter *filter)
+{
+    const struct os_resource *resource = work->resource;
+
+    return os_native_find(resource->filters, filter->name) &&
+           filter->n_values == 1 && filter->values[0][0] &&
+           (!resource->takes ||
+            resource->takes(filter->name, filter->values[0]));
+}
+
 static void add_filters(struct os_list_work *work)
 {
     const struct os_list *list = work->list;
@@ -267,14 +278,13 @@ static void add_filters(struct os_list_work *work)
     work->local_filter = false;
     for (size_t i = 0; i < list->n_filters; i++) {
         const struct os_filter *filter = &list->filters[i];
-        const char *native =
-            os_native_find(work->resource->filters, filter->name);
 
-        if (!native || filter->n_values != 1 || !filter->values[0][0]) {
+        if (!is_sendable(work, filter)) {
             work->local_filter = true;
             continue;
         }
-        ist_sb_printf(&work->query, "&%s=", native);
+        ist_sb_printf(&work->query, "&%s=",
+                      os_native_find(work->resource->filters, filter->name));
         os_url_encode(&work->query, filter->values[0],
                       strlen(filter->values[0]));
     }

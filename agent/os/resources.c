@@ -12,7 +12,8 @@
             "project", "project_id"                                            \
         }                                                                      \
     }
-/* The same for what has no status: an unknown filter is passed over. */
+/* The same for what has no status, or whose status it does not filter by: it
+ * passes over the one or answers 400, as its configuration says. */
 #define NEUTRON_FILTERS_NO_STATUS                                              \
     {                                                                          \
         {"id", "id"}, {"name", "name"},                                        \
@@ -41,6 +42,7 @@ static const struct os_resource resources[] = {
         .version = "2.93",
         .sorts = {{"created_at", "created_at"}, {"id", "uuid"}},
         .filters = {{"status", "status"}, {"project", "project_id"}},
+        .takes = os_quirk_known_status,
         .admin_query = "all_tenants=1",
     },
     {
@@ -145,7 +147,7 @@ static const struct os_resource resources[] = {
         .show_path = "/routers/{id}",
         .show_collection = "router",
         .sorts = NEUTRON_SORTS,
-        .filters = NEUTRON_FILTERS,
+        .filters = NEUTRON_FILTERS_NO_STATUS,
     },
     {
         .kind = "security-group",
@@ -154,7 +156,9 @@ static const struct os_resource resources[] = {
         .show_path = "/security-groups/{id}",
         .show_collection = "security_group",
         .sorts = NEUTRON_SORTS,
-        .filters = NEUTRON_FILTERS_NO_STATUS,
+        /* Asked for those of a project, Neutron makes its default group if it
+         * has none: a question must leave no trace. */
+        .filters = {{"id", "id"}, {"name", "name"}},
     },
     {
         .kind = "floating-ip",
@@ -187,6 +191,7 @@ static const struct os_resource resources[] = {
         .filters = {{"name", "name"},
                     {"status", "status"},
                     {"project", "owner"}},
+        .takes = os_quirk_no_operator,
     },
     /* --- volume --- */
     {

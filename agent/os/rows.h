@@ -59,6 +59,8 @@ struct os_native {
 
 struct os_query;
 typedef void os_query_fn(struct ist_sb *query, const struct os_query *);
+/* May this value of a filter be sent, or is it one to filter by here? */
+typedef bool os_takes_fn(const char *member, const char *value);
 
 /* One kind of resource: where it is, and what its service can do with it. */
 struct os_resource {
@@ -78,6 +80,7 @@ struct os_resource {
     /* What it can filter by, leaving out nothing that we want. What it leaves
      * in is filtered here. */
     struct os_native filters[OS_NATIVE_MAX];
+    os_takes_fn *takes; /* Quirk: by which values. NULL: all. */
 
     const char *admin_query; /* Added for an admin: "all_tenants=1". */
     os_query_fn *query;      /* Quirk: more of the query. NULL: none. */
@@ -100,5 +103,7 @@ const char *os_native_find(const struct os_native *, const char *member);
 
 /* quirks.c */
 os_query_fn os_quirk_limits_of_project;
+os_takes_fn os_quirk_known_status;
+os_takes_fn os_quirk_no_operator;
 
 #endif

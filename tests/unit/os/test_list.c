@@ -110,6 +110,48 @@ static void test_filters(void **state)
     world_fini(&w);
 }
 
+/* What the service would refuse, or take for something else, or answer by
+ * changing itself, is not sent: it is filtered here. */
+static void test_filters_not_sent(void **state)
+{
+    static const struct {
+        const char *kind, *filter, *value, *part;
+        bool is_sent;
+    } rows[] = {
+        {"server", "status", "SHUTOFF", "status=SHUTOFF", true},
+        {"server", "status", "NOSUCH", "status=", false},
+        {"server", "status", "DELETED", "status=", false},
+        {"server", "status", "active", "status=", false},
+        {"server", "project", "NOSUCH", "project_id=NOSUCH", true},
+        {"router", "status", "ACTIVE", "status=", false},
+        {"router", "project", "p1", "project_id=p1", true},
+        {"security-group", "project", "p1", "project_id=", false},
+        {"security-group", "name", "web", "name=web", true},
+        {"image", "name", "debian-12", "name=debian-12", true},
+        {"image", "name", "debian:12", "name=", false},
+        {"image", "name", "in:a,b", "name=", false},
+        {"network", "name", "a:b", "name=a%3Ab", true},
+    };
+    struct world w;
+
+    (void) state;
+    world_init(&w);
+    for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
+        struct os_list list = list_of(rows[i].kind, 10);
+
+        list.filters[0] = (struct os_filter){rows[i].filter, &rows[i].value, 1};
+        list.n_filters = 1;
+        fake_site_add(w.site, rows[i].kind, "a", "debian:12", "p1", "DELETED",
+                      S(10));
+        world_list(&w, &list, 1000);
+        assert_int_equal(list.op.rc, 0);
+        assert_int_equal(!!strstr(w.site->last_path, rows[i].part),
+                         rows[i].is_sent);
+        os_list_fini(&list);
+    }
+    world_fini(&w);
+}
+
 static void test_no_admin(void **state)
 {
     struct os_list list = list_of("server", 10);
@@ -599,6 +641,7 @@ int main(void)
         cmocka_unit_test(test_order_of_the_service),
         cmocka_unit_test(test_order_of_ours),
         cmocka_unit_test(test_filters),
+        cmocka_unit_test(test_filters_not_sent),
         cmocka_unit_test(test_no_admin),
         cmocka_unit_test(test_pages_are_exact),
         cmocka_unit_test(test_ties),
