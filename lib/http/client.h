@@ -67,7 +67,7 @@ struct ist_http_call {
     struct ist_sb collected;
     uint64_t n_received; /* Body bytes. */
 
-    void *transfer; /* Private to client.c. */
+    void *transfer; /* Private to this room. */
 };
 
 /* Faults in op.rc: -ECONNREFUSED, -EHOSTUNREACH (no such name), -ETIMEDOUT,
