@@ -78,13 +78,6 @@ static struct mem_bus *mem_of(struct ist_bus *bus)
     return (struct mem_bus *) bus;
 }
 
-static void *must(void *p)
-{
-    if (!p)
-        abort();
-    return p;
-}
-
 static bool happens(uint32_t chance)
 {
     return chance && ist_rand_below(CHANCE_ALL) < chance;
@@ -154,7 +147,7 @@ static void on_packet(struct ist_timer *timer);
 static struct packet *packet_new(struct mem_bus *bus, enum phase phase,
                                  struct mem_blob *blob)
 {
-    struct packet *packet = must(calloc(1, sizeof(*packet)));
+    struct packet *packet = mem_must(calloc(1, sizeof(*packet)));
 
     packet->bus = bus;
     packet->phase = phase;
@@ -415,7 +408,7 @@ static void mem_consume(struct ist_bus *base, struct ist_bus_consumer *consumer)
     assert(!consumer->link[0]);
     if (bus->is_closing)
         return;
-    sub = must(calloc(1, sizeof(*sub)));
+    sub = mem_must(calloc(1, sizeof(*sub)));
     sub->consumer = consumer;
     sub->bus = bus;
     TAILQ_INIT(&sub->unacked);

@@ -1,5 +1,6 @@
-/* The two halves of the twin: mem_broker.c keeps exchanges, queues and what
- * lies in them; mem.c is a client's end, with the faulty way in between. */
+/* The two halves of the twin: the broker (mem_queue.h) keeps exchanges, queues
+ * and what lies in them; mem.c is a client's end, with the faulty way in
+ * between. */
 #ifndef BUS_MEM_PRIV_H
 #define BUS_MEM_PRIV_H
 
@@ -8,8 +9,17 @@
 
 #include <bsd/sys/queue.h>
 #include <bsd/sys/tree.h>
+#include <stdlib.h>
 
 struct mem_bus;
+
+/* The twin serves tests: out of memory is the end of them. */
+static inline void *mem_must(void *p)
+{
+    if (!p)
+        abort();
+    return p;
+}
 
 /* What was published; shared by all queues it went to. */
 struct mem_blob {
