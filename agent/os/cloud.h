@@ -22,7 +22,7 @@
 
 #include "isthmus/v1/reply.pb-c.h"
 
-#define OS_LIMIT_MAX    1000 /* Records of one list. */
+#define OS_LIMIT_MAX    1001 /* Records of one list: a page, and one. */
 #define OS_FILTERS_MAX  4
 #define OS_SERVICES_MAX 8
 

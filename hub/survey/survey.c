@@ -262,7 +262,9 @@ static int ask_list(struct survey *survey, struct question *q)
 {
     isthmus__v1__list__init(&q->list);
     q->list.kind = (char *) survey->kind;
-    q->list.limit = (uint32_t) survey->limit;
+    /* One more than a page: a stream that is not at its end when the page is
+     * full shows that there is a next page. It is never let send that one. */
+    q->list.limit = (uint32_t) survey->limit + 1;
     q->list.window = survey->window;
     for (size_t i = 0; i < survey->n_sort; i++) {
         isthmus__v1__sort_key__init(&q->sort[i]);

@@ -164,7 +164,7 @@ static void check_rows(struct question *q)
     struct run *run = q->run;
     const struct ist_merge *merge = &q->survey.merge;
     struct ist_order order = {1, {q->sort.descending}};
-    bool include[WORLD_SITES_MAX] = {false};
+    bool include[WORLD_SITES_MAX] = {false}, has_more;
     uint32_t n;
 
     for (uint32_t i = 0; i < q->survey.n_sites; i++) {
@@ -177,8 +177,15 @@ static void check_rows(struct question *q)
                      part->site->name, part->err.text);
     }
     n = world_page(&run->world, &q->sort, include,
-                   q->has_after ? &q->after : NULL, (uint32_t) q->survey.limit,
-                   want);
+                   q->has_after ? &q->after : NULL,
+                   (uint32_t) q->survey.limit + 1, want);
+    has_more = n > q->survey.limit;
+    n -= has_more;
+    if (merge->n_page == q->survey.limit &&
+        ist_merge_has_more(merge) != has_more)
+        complain(run, "a page of %zu rows %s", merge->n_page,
+                 has_more ? "denies that there is another"
+                          : "promises another that would be empty");
     if (n != merge->n_page) {
         complain(run, "a page has %zu rows instead of %u", merge->n_page, n);
         return;
@@ -315,8 +322,9 @@ static void ask_something(struct run *run)
     q = question_new(run);
     q->deadline_ms = deadlines[ist_rand_below(IST_COUNT(deadlines))];
     q->is_walk = ist_rand_below(4) == 0;
-    q->survey.limit =
-        q->is_walk ? WALK_MIN + ist_rand_below(200) : 1 + ist_rand_below(200);
+    q->survey.limit = q->is_walk
+                          ? WALK_MIN + ist_rand_below(200)
+                          : 1 + ist_rand_below(ist_rand_below(2) ? 200 : 4);
     tell(run, "asks for %zu by %s within %" PRIu64 " ms", q->survey.limit,
          q->key.name, q->deadline_ms);
     ask(q);
