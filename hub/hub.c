@@ -90,7 +90,7 @@ static void unload(struct hub *hub)
 static void on_site_changed(void *owner, struct sites_site *site,
                             unsigned changes)
 {
-    (void) owner;
+    desk_site_changed(&((struct hub *) owner)->desk, site, changes);
     if (changes & SITES_CHANGE_ADDED)
         ist_log_info("hub", "site %s was added", site->name);
     if (changes & SITES_CHANGE_REMOVED)

@@ -326,6 +326,28 @@ static void take_answer(struct desk *desk, const struct sites_site *site,
     take_frame(call, letter);
 }
 
+/* Nobody is left there who would answer. */
+static void give_up(struct desk *desk, const struct sites_site *site,
+                    const char *why)
+{
+    struct desk_call *call, *next;
+
+    RB_FOREACH_SAFE(call, desk_calls, &desk->calls, next)
+    {
+        if (call->site == site)
+            end_with(call, DESK_ABSENT, why);
+    }
+}
+
+void desk_site_changed(struct desk *desk, const struct sites_site *site,
+                       unsigned changes)
+{
+    if (changes & SITES_CHANGE_REMOVED)
+        give_up(desk, site, "it was removed meanwhile");
+    else if (changes & SITES_CHANGE_RESTART)
+        give_up(desk, site, "its agent has restarted meanwhile");
+}
+
 static void take_presence(struct desk *desk, struct sites_site *site,
                           const struct ist_letter *letter)
 {
@@ -339,6 +361,8 @@ static void take_presence(struct desk *desk, struct sites_site *site,
     }
     desk->counts.presences++;
     sites_presence(desk->sites, site, presence, letter->issued_ms);
+    if (presence->leaving)
+        give_up(desk, site, "its agent has stopped meanwhile");
 }
 
 /* Everything that reaches the hub passes here. */

@@ -24,7 +24,7 @@
 
 enum desk_outcome {
     DESK_FAILED = 1, /* The site said so; see call->failure. */
-    DESK_ABSENT,     /* No sign of life for 10 s, or never. */
+    DESK_ABSENT,     /* No sign of life for 10 s, or never; or it went away. */
     DESK_NO_QUEUE,   /* The broker does not know the site. */
     DESK_FULL,       /* The site's queue is full: it does not keep up. */
     DESK_NO_BUS,     /* The hub has no connection, or lost it meanwhile. */
@@ -106,6 +106,12 @@ void desk_fini(struct desk *);
 /* To be called from the bus's 'down': ends every open call with DESK_NO_BUS,
  * since its answer can no longer arrive. */
 void desk_down(struct desk *, const struct ist_err *);
+
+/* To be called when the registry says that a site changed: ends the calls that
+ * it can no longer answer, because it was removed or has restarted, with
+ * DESK_ABSENT. */
+void desk_site_changed(struct desk *, const struct sites_site *,
+                       unsigned changes);
 
 /* 'what' needs only its oneof; the desk adds the rest. It is packed before
  * this returns. */

@@ -246,6 +246,12 @@ static const struct ist_bus_events hub_events = {
     .closed = on_hub_bus_closed,
 };
 
+static void on_site_changed(void *owner, struct sites_site *site,
+                            unsigned changes)
+{
+    desk_site_changed(&((struct sim_hub *) owner)->desk, site, changes);
+}
+
 static void hub_start(struct sim_hub *hub)
 {
     struct federation *fed = hub->node.fed;
@@ -253,7 +259,8 @@ static void hub_start(struct sim_hub *hub)
 
     hub->self = hub_keys;
     hub->self.epoch = ++hub->node.epoch;
-    hub->sites = sites_new(fed->loop, NULL, &hub->self, NULL, hub, &err);
+    hub->sites =
+        sites_new(fed->loop, NULL, &hub->self, on_site_changed, hub, &err);
     assert(hub->sites);
     for (uint32_t i = 0; i < fed->world->n_sites; i++) {
         struct ist_delegation delegation = delegation_of(&agent_keys[i]);

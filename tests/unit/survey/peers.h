@@ -255,6 +255,12 @@ static inline void on_hall_down(struct ist_bus *bus, const struct ist_err *err)
     desk_down(&((struct hall *) bus->owner)->desk, err);
 }
 
+static inline void on_hall_site(void *owner, struct sites_site *site,
+                                unsigned changes)
+{
+    desk_site_changed(&((struct hall *) owner)->desk, site, changes);
+}
+
 static const struct ist_bus_events hall_events = {.down = on_hall_down};
 static const struct ist_bus_events no_events = {0};
 
@@ -270,12 +276,33 @@ static inline void join(struct ist_peer *peer, const struct ist_self *of,
     assert_int_equal(ist_peer_join(peer, self), 0);
 }
 
-/* Sites are "a", "b", ... in the order they are added, each with its queue. */
+static inline void admit(struct hall *hall, const char *name,
+                         const struct ist_self *self)
+{
+    struct ist_delegation delegation = {.subject = self->uid,
+                                        .kinds = UINT32_MAX,
+                                        .not_after_ms = UINT64_MAX / 2,
+                                        .serial = 1};
+
+    memcpy(delegation.signing_key, self->signing_public, 32);
+    memcpy(delegation.sealing_key, self->sealing_public, 32);
+    sites_admit(hall->sites, name, &delegation);
+}
+
+/* The site is removed, and another one comes under its name. */
+static inline void hall_replace(struct hall *hall, size_t i)
+{
+    struct ist_self other;
+
+    make_self(&other, IST_ROLE_SITE);
+    admit(hall, hall->peers[i].name, &other);
+}
+
+/* Sites are "sa", "sb", ... in the order they are added, each with its queue.
+ */
 static inline struct peer *hall_add(struct hall *hall)
 {
     struct peer *peer = &hall->peers[hall->n_peers];
-    struct ist_delegation delegation = {
-        .kinds = UINT32_MAX, .not_after_ms = UINT64_MAX / 2, .serial = 1};
     char key[32];
 
     peer->hall = hall;
@@ -292,10 +319,7 @@ static inline struct peer *hall_add(struct hall *hall)
     peer->requests =
         (struct ist_bus_consumer){.queue = peer->queue, .deliver = peer_take};
     ist_bus_consume(peer->bus, &peer->requests);
-    delegation.subject = peer->self.uid;
-    memcpy(delegation.signing_key, peer->self.signing_public, 32);
-    memcpy(delegation.sealing_key, peer->self.sealing_public, 32);
-    sites_admit(hall->sites, peer->name, &delegation);
+    admit(hall, peer->name, &peer->self);
     hall_run(hall, 1000);
     peer_presence(peer, false);
     return peer;
@@ -314,7 +338,8 @@ static inline struct hall *hall_new(size_t n_peers)
     ist_mem_exchange(hall->broker, "x.req", "topic");
     ist_mem_exchange(hall->broker, "x.rep", "topic");
     ist_mem_exchange(hall->broker, "x.evt", "topic");
-    hall->sites = sites_new(&hall->loop, NULL, &hall->self, NULL, hall, &err);
+    hall->sites =
+        sites_new(&hall->loop, NULL, &hall->self, on_hall_site, hall, &err);
     assert_non_null(hall->sites);
     hall->bus = ist_mem_new(hall->broker, "hub-h1", &hall_events, hall);
     desk_init(&hall->desk, &hall->loop, hall->bus, hall->sites, &hall->self,

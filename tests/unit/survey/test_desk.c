@@ -332,6 +332,47 @@ static void test_credit_goes_to_the_site(void **state)
     assert_ended(&asked, 0);
 }
 
+static void test_a_site_that_leaves_ends_it_at_once(void **state)
+{
+    struct hall *hall = *state;
+    struct asked asked;
+
+    ask(hall, &asked);
+    peer_presence(&hall->peers[0], true);
+    assert_ended(&asked, DESK_ABSENT);
+}
+
+/* The new process knows nothing of the call. */
+static void test_a_site_that_restarts_ends_it_at_once(void **state)
+{
+    struct hall *hall = *state;
+    struct peer *other = hall_add(hall);
+    struct asked asked, unharmed;
+
+    ask_for(hall, &unharmed, 1, 5000);
+    ask(hall, &asked);
+    hall->peers[0].self.epoch++;
+    peer_presence(&hall->peers[0], false);
+    assert_int_equal(asked.n_done, 1);
+    assert_int_equal(unharmed.n_done, 0);
+    peer_rows(other, 0, true, 0, 1);
+    assert_ended(&asked, DESK_ABSENT);
+    assert_ended(&unharmed, 0);
+}
+
+/* Its keys are wiped: nothing may be sealed with them any more. */
+static void test_a_site_that_is_removed_ends_it_at_once(void **state)
+{
+    struct hall *hall = *state;
+    struct asked asked;
+
+    ask(hall, &asked);
+    hall_replace(hall, 0);
+    hall_run(hall, 10);
+    assert_int_equal(hall->peers[0].n_cancels, 0);
+    assert_ended(&asked, DESK_ABSENT);
+}
+
 int main(void)
 {
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
@@ -355,6 +396,9 @@ int main(void)
         T(test_a_site_whose_queue_is_full),
         T(test_more_calls_than_may_be_open),
         T(test_credit_goes_to_the_site),
+        T(test_a_site_that_leaves_ends_it_at_once),
+        T(test_a_site_that_restarts_ends_it_at_once),
+        T(test_a_site_that_is_removed_ends_it_at_once),
     };
 
     if (sodium_init() < 0)
