@@ -1,0 +1,475 @@
+/* The survey: many sites, one page, and what each site's ending does to it. */
+#include "peers.h"
+
+struct asked {
+    struct survey survey;
+    struct survey_sort sort;
+    struct ist_arena arena;
+    unsigned n_done;
+    uint64_t done_ms;
+};
+
+static void on_done(struct ist_op *op)
+{
+    struct asked *asked = IST_CONTAINER(op, struct asked, survey.op);
+
+    asked->n_done++;
+    asked->done_ms = ist_loop_now(op->loop);
+}
+
+static void prepare(struct hall *hall, struct asked *asked, size_t limit,
+                    uint64_t timeout_ms)
+{
+    *asked = (struct asked){.sort = {.name = "name"}};
+    ist_arena_init(&asked->arena, 1U << 20);
+    ist_op_prepare(&asked->survey.op, &hall->loop, NULL, timeout_ms, on_done);
+    asked->survey.kind = "server";
+    asked->survey.sort = &asked->sort;
+    asked->survey.n_sort = 1;
+    asked->survey.limit = limit;
+    asked->survey.arena = &asked->arena;
+}
+
+static void ask(struct hall *hall, struct asked *asked, size_t limit)
+{
+    prepare(hall, asked, limit, 5000);
+    survey_start(&asked->survey, &hall->desk, NULL, 0);
+    hall_run(hall, 10);
+}
+
+static void ask_show(struct hall *hall, struct asked *asked)
+{
+    prepare(hall, asked, 1, 5000);
+    asked->survey.show_id = "x";
+    survey_start(&asked->survey, &hall->desk, NULL, 0);
+    hall_run(hall, 10);
+}
+
+/* The ids of the page, as one word each. */
+static void assert_page(const struct asked *asked, const char *want)
+{
+    const struct ist_merge *merge = &asked->survey.merge;
+    char text[512] = "";
+    size_t len = 0;
+
+    assert_int_equal(asked->n_done, 1);
+    assert_int_equal(asked->survey.op.rc, 0);
+    for (size_t i = 0; i < merge->n_page; i++)
+        len +=
+            (size_t) snprintf(text + len, sizeof(text) - len, "%s%.*s",
+                              i ? " " : "", (int) merge->page[i].place.id.size,
+                              (const char *) merge->page[i].place.id.data);
+    assert_string_equal(text, want);
+}
+
+static void assert_failed(const struct asked *asked, size_t i, int code)
+{
+    const struct survey_site *part = &asked->survey.sites[i];
+
+    assert_int_equal(part->state, SURVEY_FAILED);
+    assert_int_equal(part->err.code, code);
+    assert_string_equal(part->err.site, part->site->name);
+    assert_int_not_equal(part->err.text[0], '\0');
+}
+
+static void assert_answered(const struct asked *asked, size_t i)
+{
+    assert_int_equal(asked->survey.sites[i].state, SURVEY_ANSWERED);
+}
+
+static void done(struct asked *asked)
+{
+    ist_arena_fini(&asked->arena);
+}
+
+static int setup(void **state)
+{
+    *state = hall_new(2);
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    hall_free(*state);
+    return 0;
+}
+
+static void test_two_streams_become_one(void **state)
+{
+    struct hall *hall = *state;
+    struct asked asked;
+
+    ask(hall, &asked, 10);
+    peer_rows(&hall->peers[0], 0, true, 1, 3);
+    assert_int_equal(asked.n_done, 0);
+    peer_rows(&hall->peers[1], 0, true, 2, 1);
+    assert_page(&asked, "sa-1 sa-2 sb-2 sa-3");
+    assert_answered(&asked, 0);
+    assert_answered(&asked, 1);
+    assert_false(ist_merge_has_more(&asked.survey.merge));
+    done(&asked);
+}
+
+static void test_without_sites_it_is_empty(void **state)
+{
+    struct hall *hall = *state, *bare = hall_new(0);
+    struct asked asked;
+
+    (void) hall;
+    ask(bare, &asked, 10);
+    assert_page(&asked, "");
+    done(&asked);
+    hall_free(bare);
+}
+
+static void test_a_full_page_ends_the_others(void **state)
+{
+    struct hall *hall = *state;
+    struct asked asked;
+
+    ask(hall, &asked, 2);
+    peer_rows(&hall->peers[0], 0, false, 1, 2);
+    peer_rows(&hall->peers[1], 0, false, 5, 1);
+    assert_page(&asked, "sa-1 sa-2");
+    assert_answered(&asked, 0);
+    assert_answered(&asked, 1);
+    assert_true(ist_merge_has_more(&asked.survey.merge));
+    assert_int_equal(hall->peers[0].n_cancels, 1);
+    assert_int_equal(hall->peers[1].n_cancels, 1);
+    done(&asked);
+}
+
+static void test_a_failed_site_takes_its_rows_back(void **state)
+{
+    struct hall *hall = *state;
+    struct asked asked;
+
+    ask(hall, &asked, 10);
+    peer_rows(&hall->peers[0], 0, false, 1, 2);
+    peer_rows(&hall->peers[1], 0, true, 1, 2);
+    peer_failure(&hall->peers[0], 1, ISTHMUS__V1__FAILURE__CODE__UPSTREAM,
+                 "nova answered 500");
+    assert_page(&asked, "sb-1 sb-2");
+    assert_failed(&asked, 0, DESK_FAILED);
+    assert_int_equal(asked.survey.sites[0].failure,
+                     ISTHMUS__V1__FAILURE__CODE__UPSTREAM);
+    assert_answered(&asked, 1);
+    assert_int_equal(survey_failed(&asked.survey), 1);
+    done(&asked);
+}
+
+static void test_an_absent_site_costs_no_time(void **state)
+{
+    struct hall *hall = *state;
+    struct asked asked;
+
+    hall_run(hall, 9000);
+    peer_presence(&hall->peers[1], false);
+    hall_run(hall, 2000);
+    ask(hall, &asked, 10);
+    peer_rows(&hall->peers[1], 0, true, 1, 1);
+    assert_page(&asked, "sb-1");
+    assert_failed(&asked, 0, DESK_ABSENT);
+    done(&asked);
+}
+
+static void test_a_silent_site_fails_before_the_caller_s_deadline(void **state)
+{
+    struct hall *hall = *state;
+    struct asked asked;
+    uint64_t began = ist_loop_now(&hall->loop);
+
+    prepare(hall, &asked, 10, 1000);
+    survey_start(&asked.survey, &hall->desk, NULL, 0);
+    hall_run(hall, 10);
+    assert_in_range(hall->peers[0].call->timeout_ms, 880, 900);
+    peer_rows(&hall->peers[1], 0, true, 1, 1);
+    hall_run(hall, 2000);
+    assert_in_range(asked.done_ms - began, 890, 905);
+    assert_page(&asked, "sb-1");
+    assert_failed(&asked, 0, -ETIMEDOUT);
+    assert_int_equal(hall->peers[0].n_cancels, 1);
+    done(&asked);
+}
+
+static void test_the_shortest_deadline(void **state)
+{
+    struct hall *hall = *state;
+    struct asked asked;
+    uint64_t began = ist_loop_now(&hall->loop);
+
+    prepare(hall, &asked, 10, 1);
+    survey_start(&asked.survey, &hall->desk, NULL, 0);
+    hall_run(hall, 100);
+    assert_in_range(asked.done_ms - began, 1, 2);
+    assert_int_equal(survey_failed(&asked.survey), 2);
+    done(&asked);
+}
+
+static void test_without_a_bus_all_fail(void **state)
+{
+    struct hall *hall = *state;
+    struct asked asked;
+
+    ist_mem_cut(hall->bus, 3000);
+    hall_run(hall, 10);
+    ask(hall, &asked, 10);
+    assert_page(&asked, "");
+    assert_failed(&asked, 0, DESK_NO_BUS);
+    assert_failed(&asked, 1, DESK_NO_BUS);
+    done(&asked);
+    hall_run(hall, 5000);
+}
+
+static void test_a_cancelled_survey_tells_all_sites(void **state)
+{
+    struct hall *hall = *state;
+    struct asked asked;
+
+    ask(hall, &asked, 10);
+    peer_rows(&hall->peers[0], 0, false, 1, 2);
+    ist_op_cancel(&asked.survey.op, -ECANCELED);
+    hall_run(hall, 10);
+    assert_int_equal(asked.n_done, 1);
+    assert_int_equal(asked.survey.op.rc, -ECANCELED);
+    assert_int_equal(hall->peers[0].n_cancels, 1);
+    assert_int_equal(hall->peers[1].n_cancels, 1);
+    done(&asked);
+}
+
+static void test_credit_keeps_a_long_stream_going(void **state)
+{
+    struct hall *hall = *state;
+    struct peer *peer = &hall->peers[0];
+    struct asked asked;
+    unsigned sent = 0;
+    uint32_t index = 0;
+
+    ask(hall, &asked, 40);
+    assert_int_equal(peer->call->list->limit, 41);
+    assert_in_range(peer->call->list->window, 8, 40);
+    peer->credit = peer->call->list->window;
+    peer_rows(&hall->peers[1], 0, true, 99999, 1);
+    while (sent < 39) {
+        assert_true(peer->credit > sent);
+        peer_rows(peer, index++, false, sent++, 1);
+    }
+    assert_in_range(peer->credit, 39, 40);
+    assert_int_equal(asked.n_done, 0);
+    peer_rows(peer, index, false, sent, 1);
+    assert_int_equal(asked.n_done, 1);
+    assert_int_equal(asked.survey.merge.n_page, 40);
+    done(&asked);
+}
+
+static void test_more_than_the_credit_is_refused(void **state)
+{
+    struct hall *hall = *state;
+    struct asked asked;
+
+    ask(hall, &asked, 10);
+    peer_rows(&hall->peers[0], 0, false, 1,
+              hall->peers[0].call->list->window + 1);
+    peer_rows(&hall->peers[1], 0, true, 1, 1);
+    assert_page(&asked, "sb-1");
+    assert_failed(&asked, 0, DESK_BROKEN);
+    done(&asked);
+}
+
+static void test_disorder_is_refused(void **state)
+{
+    struct hall *hall = *state;
+    struct asked asked;
+
+    ask(hall, &asked, 10);
+    peer_rows(&hall->peers[0], 0, false, 5, 1);
+    peer_rows(&hall->peers[0], 1, true, 4, 1);
+    peer_rows(&hall->peers[1], 0, true, 1, 1);
+    assert_page(&asked, "sb-1");
+    assert_failed(&asked, 0, DESK_BROKEN);
+    done(&asked);
+}
+
+static void test_the_same_row_twice_is_refused(void **state)
+{
+    struct hall *hall = *state;
+    struct asked asked;
+
+    ask(hall, &asked, 10);
+    peer_rows(&hall->peers[0], 0, false, 5, 1);
+    peer_rows(&hall->peers[0], 1, true, 5, 1);
+    peer_rows(&hall->peers[1], 0, true, 1, 1);
+    assert_page(&asked, "sb-1");
+    assert_failed(&asked, 0, DESK_BROKEN);
+    done(&asked);
+}
+
+/* One record in a frame of its own, and what becomes of its site. */
+static void send_record(struct hall *hall, struct asked *asked,
+                        void (*spoil)(struct rows *, Isthmus__V1__Record *))
+{
+    struct rows rows;
+
+    ask(hall, asked, 10);
+    rows_init(&rows, 0, true);
+    spoil(&rows, rows_add(&rows, 1, "x"));
+    peer_reply(&hall->peers[0], &rows.reply);
+    peer_rows(&hall->peers[1], 0, true, 1, 1);
+    assert_page(asked, "sb-1");
+    assert_failed(asked, 0, DESK_BROKEN);
+    done(asked);
+}
+
+static void without_keys(struct rows *rows, Isthmus__V1__Record *record)
+{
+    (void) rows;
+    record->n_keys = 0;
+}
+
+static void with_a_key_too_many(struct rows *rows, Isthmus__V1__Record *record)
+{
+    rows->keys[1] = rows->keys[0];
+    record->n_keys = 2;
+}
+
+static void without_an_id(struct rows *rows, Isthmus__V1__Record *record)
+{
+    (void) rows;
+    record->id = NULL;
+}
+
+static void test_records_that_are_none(void **state)
+{
+    struct hall *hall = *state;
+    struct asked asked;
+
+    send_record(hall, &asked, without_keys);
+    send_record(hall, &asked, with_a_key_too_many);
+    send_record(hall, &asked, without_an_id);
+}
+
+static const char *body_at_work;
+
+static void with_body(struct rows *rows, Isthmus__V1__Record *record)
+{
+    (void) rows;
+    record->body =
+        (ProtobufCBinaryData){strlen(body_at_work), (uint8_t *) body_at_work};
+}
+
+/* What could break, or forge, somebody else's part of the answer. */
+static void test_bodies_that_would_break_the_answer(void **state)
+{
+    static const char *const bodies[] = {
+        "",
+        "null",
+        "[]",
+        "\"x\"",
+        "{",
+        "{}}",
+        "{},{\"id\":1}",
+        "{\"a\":1}]",
+        "{\"a\":\"\xFF\"}",
+        "{\"a\":\"\x1B\"}",
+        "{\"a\":\"\\ud800\"}",
+        "{\"a\":NaN}",
+        "{\"site\":\"sb\"}",
+        "{\"a\":1,\"\\u0073ite\":\"sb\"}",
+        "{\"site\":1,\"site\":2}",
+        "\xEF\xBB\xBF{}",
+    };
+    struct hall *hall = *state;
+    struct asked asked;
+
+    for (size_t i = 0; i < IST_COUNT(bodies); i++) {
+        body_at_work = bodies[i];
+        send_record(hall, &asked, with_body);
+    }
+}
+
+static void test_show_takes_it_from_whoever_has_it(void **state)
+{
+    struct hall *hall = *state;
+    struct rows rows;
+    struct asked asked;
+
+    ask_show(hall, &asked);
+    peer_failure(&hall->peers[0], 0, ISTHMUS__V1__FAILURE__CODE__NOT_FOUND,
+                 "not here");
+    rows_init(&rows, 0, true);
+    rows_add(&rows, 1, "x")->n_keys = 0;
+    peer_reply(&hall->peers[1], &rows.reply);
+    assert_page(&asked, "x");
+    assert_answered(&asked, 0);
+    assert_answered(&asked, 1);
+    done(&asked);
+}
+
+static void test_show_of_two_sites_gives_both(void **state)
+{
+    struct hall *hall = *state;
+    struct rows rows;
+    struct asked asked;
+
+    ask_show(hall, &asked);
+    rows_init(&rows, 0, true);
+    rows_add(&rows, 1, "x")->n_keys = 0;
+    peer_reply(&hall->peers[0], &rows.reply);
+    peer_reply(&hall->peers[1], &rows.reply);
+    assert_page(&asked, "x x");
+    done(&asked);
+}
+
+static void test_the_place_goes_to_each_site_with_its_ties(void **state)
+{
+    struct hall *hall = *state;
+    struct ist_place after = {
+        .keys = {{"k00003", 6}}, .site = "sa", .id = {"sa-3", 4}};
+    const Isthmus__V1__After *got;
+    struct asked asked;
+
+    prepare(hall, &asked, 10, 5000);
+    asked.survey.after = &after;
+    survey_start(&asked.survey, &hall->desk, NULL, 0);
+    hall_run(hall, 10);
+    got = hall->peers[0].call->list->after;
+    assert_int_equal(got->ties, ISTHMUS__V1__AFTER__TIES__AFTER_ID);
+    assert_string_equal(got->id, "sa-3");
+    assert_int_equal(got->n_keys, 1);
+    assert_memory_equal(got->keys[0].data, "k00003", 6);
+    got = hall->peers[1].call->list->after;
+    assert_int_equal(got->ties, ISTHMUS__V1__AFTER__TIES__TAKE);
+    peer_rows(&hall->peers[0], 0, true, 4, 1);
+    peer_rows(&hall->peers[1], 0, true, 3, 1);
+    assert_page(&asked, "sb-3 sa-4");
+    done(&asked);
+}
+
+int main(void)
+{
+#define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+    const struct CMUnitTest tests[] = {
+        T(test_two_streams_become_one),
+        T(test_without_sites_it_is_empty),
+        T(test_a_full_page_ends_the_others),
+        T(test_a_failed_site_takes_its_rows_back),
+        T(test_an_absent_site_costs_no_time),
+        T(test_a_silent_site_fails_before_the_caller_s_deadline),
+        T(test_the_shortest_deadline),
+        T(test_without_a_bus_all_fail),
+        T(test_a_cancelled_survey_tells_all_sites),
+        T(test_credit_keeps_a_long_stream_going),
+        T(test_more_than_the_credit_is_refused),
+        T(test_disorder_is_refused),
+        T(test_the_same_row_twice_is_refused),
+        T(test_records_that_are_none),
+        T(test_bodies_that_would_break_the_answer),
+        T(test_show_takes_it_from_whoever_has_it),
+        T(test_show_of_two_sites_gives_both),
+        T(test_the_place_goes_to_each_site_with_its_ties),
+    };
+
+    if (sodium_init() < 0)
+        return 1;
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
