@@ -1,5 +1,5 @@
 /* The two halves of the twin: the broker (mem_queue.h) keeps exchanges, queues
- * and what lies in them; mem.c is a client's end, with the faulty way in
+ * and what lies in them; a client's end (mem_client.h) has the faulty way in
  * between. */
 #ifndef BUS_MEM_PRIV_H
 #define BUS_MEM_PRIV_H
@@ -127,10 +127,10 @@ void mem_pump(struct mem_queue *);
 /* The item with that tag leaves the sub. False: no such tag. */
 bool mem_settle(struct mem_sub *, uint64_t tag);
 
-/* In mem.c: starts an item's way to its consumer. 'item' is the sub's, or,
- * without acks, the callee's. */
+/* The client's end: starts an item's way to its consumer. 'item' is the sub's,
+ * or, without acks, the callee's. */
 void mem_deliver(struct mem_sub *, struct mem_item *, uint64_t tag);
-/* In mem.c: the broker cancels the consumer; it will try again. */
+/* The client's end: the broker cancels the consumer; it will try again. */
 void mem_sub_cancelled(struct mem_sub *);
 struct ist_mem_broker *mem_bus_broker(const struct mem_bus *);
 struct mem_bus *mem_bus_first(struct ist_mem_broker *);
