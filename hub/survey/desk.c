@@ -225,6 +225,7 @@ void desk_call_start(struct desk *desk, struct desk_call *call,
     call->ended = call->publishing = false;
     call->sent_ms = ist_loop_now(desk->loop);
     call->heard_ms = 0;
+    call->held = 0;
     call->publish = (struct ist_bus_publish){0};
     ist_op_begin(&call->op, on_cancel);
     RB_INSERT(desk_calls, &desk->calls, call);
@@ -252,6 +253,7 @@ void desk_call_credit(struct desk_call *call, uint32_t records)
 
     if (call->ended)
         return;
+    call->window += records;
     credit.records = records;
     send_aside(call, IST_KIND_CREDIT, "credit", &credit.base);
 }
@@ -269,30 +271,68 @@ static void take_failure(struct desk_call *call,
     end(call, DESK_FAILED);
 }
 
-static void take_frame(struct desk_call *call, const struct ist_letter *letter)
+/* What the next frame may take of the arena. */
+static size_t share(const struct desk_call *call)
 {
-    const Isthmus__V1__Reply *reply =
-        ist_unpack(&isthmus__v1__reply__descriptor, call->arena, letter->body,
-                   letter->body_size);
-    int rc;
+    size_t room = call->arena->cap - call->arena->used;
 
-    if (!reply) {
-        end_with(call, call->arena->exceeded ? DESK_TOO_LARGE : DESK_BROKEN,
-                 call->arena->exceeded
-                     ? "its answer is over the cap of one request"
-                     : "its answer cannot be read");
-        return;
-    }
+    if (!call->is_sharing)
+        return room;
+    return room > call->held ? (room - call->held) / 2 : 0;
+}
+
+/* In the arena, within the share. NULL when it cannot be. */
+static const Isthmus__V1__Reply *unpack(struct desk_call *call,
+                                        const struct ist_letter *letter)
+{
+    struct ist_arena *arena = call->arena;
+    const Isthmus__V1__Reply *reply;
+    size_t cap = arena->cap;
+
+    arena->cap = arena->used + share(call);
+    arena->exceeded = false;
+    reply = ist_unpack(&isthmus__v1__reply__descriptor, arena, letter->body,
+                       letter->body_size);
+    arena->cap = cap;
+    if (!reply)
+        end_with(call, arena->exceeded ? DESK_TOO_LARGE : DESK_BROKEN,
+                 arena->exceeded ? "its answer is over the cap of one request"
+                                 : "its answer cannot be read");
+    return reply;
+}
+
+/* Is it the one that is due, within what was allowed? */
+static bool is_due(struct desk_call *call, const Isthmus__V1__Reply *reply)
+{
     if (reply->index < call->next_index && !IST_MUTANT("duplicate"))
-        return; /* Seen: the bus may deliver twice. */
+        return false; /* Seen: the bus may deliver twice. */
     if (reply->index > call->next_index) {
         end_with(call, DESK_BROKEN, "a part of its answer was lost");
         call->op.err.retryable = true;
+        return false;
+    }
+    if (reply->n_records > call->window) {
+        end_with(call, DESK_BROKEN, "it sent more records than it was allowed");
+        return false;
+    }
+    return true;
+}
+
+static void take_frame(struct desk_call *call, const struct ist_letter *letter)
+{
+    struct ist_arena_mark mark = ist_arena_mark(call->arena);
+    const Isthmus__V1__Reply *reply = unpack(call, letter);
+    int rc;
+
+    if (!reply || !is_due(call, reply)) {
+        ist_arena_rewind(call->arena, &mark);
         return;
     }
     call->next_index++;
+    call->window -= (uint32_t) reply->n_records;
     call->heard_ms = ist_loop_now(call->desk->loop);
     rc = call->on_frame(call, reply);
+    call->held += call->arena->used - mark.used;
     if (rc)
         end(call, rc);
     else if (reply->failure)

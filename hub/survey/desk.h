@@ -29,7 +29,7 @@ enum desk_outcome {
     DESK_FULL,       /* The site's queue is full: it does not keep up. */
     DESK_NO_BUS,     /* The hub has no connection, or lost it meanwhile. */
     DESK_BROKEN,     /* The answer broke the rules. */
-    DESK_TOO_LARGE,  /* Over the caller's arena. */
+    DESK_TOO_LARGE,  /* Over the caller's arena, or its share of it. */
     DESK_BUSY,       /* Over desk_conf.calls_max. */
 };
 
@@ -43,7 +43,8 @@ extern const struct ist_row desk_rows[];
 struct desk;
 struct desk_call;
 
-/* A frame of the answer, unpacked in call->arena. Non-zero ends the call with
+/* A frame of the answer, unpacked in call->arena. It has no more records than
+ * the site was allowed. Non-zero ends the call with
  * that rc (and the err that was set). */
 typedef int desk_frame_fn(struct desk_call *, const Isthmus__V1__Reply *);
 
@@ -53,6 +54,11 @@ struct desk_call {
     struct sites_site *site; /* Borrowed. */
     struct ist_arena *arena; /* Borrowed: frames are unpacked here. */
     desk_frame_fn *on_frame;
+    uint32_t window; /* Records that the site may send before it is given
+                      * credit. More ends the call with DESK_BROKEN. */
+    bool is_sharing; /* Other calls fill the arena too: this one may hold no
+                      * more of it than is left free, so that however many
+                      * sites take what they can, there is room for others. */
 
     /* Valid in 'done'. */
     Isthmus__V1__Failure__Code failure; /* With DESK_FAILED. */
@@ -64,6 +70,7 @@ struct desk_call {
     uint8_t hash[32];
     uint64_t epoch; /* Of the site that was asked. */
     uint32_t next_index;
+    size_t held; /* Of the arena. */
     bool ended, publishing;
     int end_rc;
     struct ist_bus_publish publish;

@@ -204,9 +204,6 @@ static int on_frame(struct desk_call *call, const Isthmus__V1__Reply *reply)
     struct survey_site *part = IST_CONTAINER(call, struct survey_site, call);
     struct survey *survey = part->survey;
 
-    if (reply->n_records > part->n_granted - part->n_received)
-        return ist_err_set(&call->op.err, DESK_BROKEN,
-                           "it sent more records than it was allowed");
     part->n_received += (uint32_t) reply->n_records;
     for (size_t i = 0; i < reply->n_records; i++) {
         int rc = push_record(part, reply->records[i]);
@@ -322,6 +319,8 @@ static void start_sites(struct survey *survey, struct desk *desk,
         part->call.arena = survey->arena;
         part->call.on_frame = on_frame;
         part->n_granted = survey->show_id ? 1 : survey->window;
+        part->call.window = part->n_granted;
+        part->call.is_sharing = survey->n_sites > 1;
         ist_op_prepare(&part->call.op, survey->op.loop, &survey->op, timeout,
                        on_call_done);
         desk_call_start(desk, &part->call, &q->call);

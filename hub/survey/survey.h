@@ -4,8 +4,9 @@
  * the caller's, so that a site that hangs costs the others nothing: what has
  * come by then is merged and given. A site that failed takes its rows back
  * (model/merge.h), so the page is the exact merge of the sites listed as
- * answered. Memory is bounded by the arena; sites send a window of rows and
- * then only what they are given credit for. */
+ * answered. Memory is bounded by the arena, of which no site may hold more than
+ * is left for the others; sites send a window of rows and then only what they
+ * are given credit for. */
 #ifndef SURVEY_SURVEY_H
 #define SURVEY_SURVEY_H
 

@@ -54,6 +54,31 @@ void ist_arena_reset(struct ist_arena *arena)
     arena->exceeded = false;
 }
 
+struct ist_arena_mark ist_arena_mark(const struct ist_arena *arena)
+{
+    const struct ist_arena_chunk *chunk = arena->chunks;
+
+    return (struct ist_arena_mark){.chunk = arena->chunks,
+                                   .chunk_used = chunk ? chunk->used : 0,
+                                   .used = arena->used,
+                                   .exceeded = arena->exceeded};
+}
+
+void ist_arena_rewind(struct ist_arena *arena,
+                      const struct ist_arena_mark *mark)
+{
+    while (arena->chunks != mark->chunk) {
+        struct ist_arena_chunk *chunk = arena->chunks;
+
+        arena->chunks = chunk->next;
+        free(chunk);
+    }
+    if (arena->chunks)
+        arena->chunks->used = mark->chunk_used;
+    arena->used = mark->used;
+    arena->exceeded = mark->exceeded;
+}
+
 /* Chunks double, so that a small request costs one small allocation and a
  * large one costs few. */
 static struct ist_arena_chunk *chunk_add(struct ist_arena *arena, size_t size)

@@ -24,6 +24,16 @@ void ist_arena_fini(struct ist_arena *);
  * is large: a burst must not be paid for ever. */
 void ist_arena_reset(struct ist_arena *);
 
+/* A point to go back to: what was allocated since is forgotten, and freed. Not
+ * across a reset, and not behind an older point already gone back to. */
+struct ist_arena_mark {
+    struct ist_arena_chunk *chunk;
+    size_t chunk_used, used;
+    bool exceeded;
+};
+struct ist_arena_mark ist_arena_mark(const struct ist_arena *);
+void ist_arena_rewind(struct ist_arena *, const struct ist_arena_mark *);
+
 /* Memory aligned for any type, not cleared. NULL over the cap or when memory
  * is out. A size of 0 gives a valid pointer. */
 void *ist_arena_alloc(struct ist_arena *, size_t size);

@@ -121,9 +121,38 @@ static void test_copies(void **state)
     ist_arena_fini(&arena);
 }
 
+static void test_rewind_forgets_what_came_since(void **state)
+{
+    struct ist_arena arena;
+    struct ist_arena_mark mark;
+    char *kept;
+
+    (void) state;
+    ist_arena_init(&arena, 1 << 20);
+    mark = ist_arena_mark(&arena);
+    assert_non_null(ist_arena_alloc(&arena, 100));
+    ist_arena_rewind(&arena, &mark);
+    assert_int_equal(arena.used, 0);
+
+    kept = ist_arena_strdup(&arena, "kept");
+    mark = ist_arena_mark(&arena);
+    assert_non_null(ist_arena_alloc(&arena, 100));
+    assert_non_null(ist_arena_alloc(&arena, 300000)); /* Of its own chunk. */
+    assert_null(ist_arena_alloc(&arena, 1 << 20));
+    assert_true(arena.exceeded);
+    ist_arena_rewind(&arena, &mark);
+    assert_int_equal(arena.used, mark.used);
+    assert_false(arena.exceeded);
+    assert_string_equal(kept, "kept");
+    assert_ptr_not_equal(ist_arena_strdup(&arena, "more"), kept);
+    assert_string_equal(kept, "kept");
+    ist_arena_fini(&arena);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_rewind_forgets_what_came_since),
         cmocka_unit_test(test_aligned_and_distinct),
         cmocka_unit_test(test_cap_is_exact),
         cmocka_unit_test(test_sizes_that_overflow),

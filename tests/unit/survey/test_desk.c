@@ -36,8 +36,9 @@ static void ask_for(struct hall *hall, struct asked *asked, size_t site,
 
     what.what_case = ISTHMUS__V1__CALL__WHAT_PROBE;
     what.probe = &probe;
-    *asked = (struct asked){
-        .call = {.site = hall_site(hall, site), .on_frame = on_frame}};
+    *asked = (struct asked){.call = {.site = hall_site(hall, site),
+                                     .on_frame = on_frame,
+                                     .window = 4}};
     ist_arena_init(&asked->arena, 1U << 20);
     asked->call.arena = &asked->arena;
     ist_op_prepare(&asked->call.op, &hall->loop, NULL, timeout_ms, on_done);

@@ -77,6 +77,12 @@ static void assert_answered(const struct asked *asked, size_t i)
     assert_int_equal(asked->survey.sites[i].state, SURVEY_ANSWERED);
 }
 
+static void assert_answered_so_far(const struct asked *asked, size_t i)
+{
+    assert_int_equal(asked->n_done, 0);
+    assert_int_equal(asked->survey.sites[i].state, SURVEY_WAITING);
+}
+
 static void done(struct asked *asked)
 {
     ist_arena_fini(&asked->arena);
@@ -445,6 +451,101 @@ static void test_the_place_goes_to_each_site_with_its_ties(void **state)
     done(&asked);
 }
 
+/* Nothing that is refused, or that was there already, may cost the others
+ * their memory: the arena is everybody's. */
+static void test_refused_frames_take_no_memory(void **state)
+{
+    struct hall *hall = *state;
+    static uint8_t many[100000];
+    struct asked asked;
+    size_t used;
+
+    ask(hall, &asked, 10);
+    peer_rows(&hall->peers[0], 0, false, 1, 1);
+    used = asked.arena.used;
+    peer_rows(&hall->peers[0], 0, false, 1, 8);
+    assert_int_equal(asked.arena.used, used);
+    /* 50,000 empty records: 100 KB that unpack to 4 MB and more. */
+    for (size_t i = 0; i < sizeof(many); i += 2)
+        many[i] = 0x1A;
+    peer_raw(&hall->peers[0], many, sizeof(many));
+    assert_int_equal(asked.arena.used, used);
+    assert_false(asked.arena.exceeded);
+    peer_rows(&hall->peers[1], 0, true, 1, 1);
+    assert_page(&asked, "sb-1");
+    assert_failed(&asked, 0, DESK_TOO_LARGE);
+    done(&asked);
+}
+
+/* A row as large as one can be sent. */
+static void peer_large_row(struct peer *peer, uint32_t index, unsigned key)
+{
+    static char body[300000];
+    Isthmus__V1__Record *record;
+    struct rows rows;
+
+    memset(body, ' ', sizeof(body));
+    body[0] = '{';
+    body[sizeof(body) - 1] = '}';
+    rows_init(&rows, index, false);
+    record = rows_add(&rows, key, "large");
+    record->body =
+        (ProtobufCBinaryData){sizeof(body), (uint8_t *) (void *) body};
+    peer_reply(peer, &rows.reply);
+}
+
+static void test_one_site_cannot_take_all_the_memory(void **state)
+{
+    struct hall *hall = *state;
+    struct asked asked;
+
+    ask(hall, &asked, 10);
+    peer_large_row(&hall->peers[0], 0, 1);
+    assert_answered_so_far(&asked, 0);
+    peer_large_row(&hall->peers[0], 1, 2);
+    peer_large_row(&hall->peers[0], 2, 3);
+    peer_rows(&hall->peers[1], 0, true, 1, 5);
+    assert_page(&asked, "sb-1 sb-2 sb-3 sb-4 sb-5");
+    assert_failed(&asked, 0, DESK_TOO_LARGE);
+    assert_answered(&asked, 1);
+    done(&asked);
+}
+
+static void test_a_site_asked_alone_may_take_it_all(void **state)
+{
+    struct hall *hall = *state;
+    struct sites_site *only = hall_site(hall, 0);
+    struct asked asked;
+
+    prepare(hall, &asked, 10, 5000);
+    survey_start(&asked.survey, &hall->desk, &only, 1);
+    hall_run(hall, 10);
+    peer_large_row(&hall->peers[0], 0, 1);
+    peer_large_row(&hall->peers[0], 1, 2);
+    peer_large_row(&hall->peers[0], 2, 3);
+    assert_answered_so_far(&asked, 0);
+    peer_rows(&hall->peers[0], 3, true, 4, 1);
+    assert_page(&asked, "large large large sa-4");
+    done(&asked);
+}
+
+static void test_over_the_cap_a_site_fails_and_the_rest_stays(void **state)
+{
+    struct hall *hall = *state;
+    struct sites_site *only = hall_site(hall, 0);
+    struct asked asked;
+
+    prepare(hall, &asked, 10, 5000);
+    survey_start(&asked.survey, &hall->desk, &only, 1);
+    hall_run(hall, 10);
+    for (uint32_t i = 0; i < 4; i++)
+        peer_large_row(&hall->peers[0], i, 1 + i);
+    assert_page(&asked, "");
+    assert_failed(&asked, 0, DESK_TOO_LARGE);
+    assert_in_range(asked.arena.used, 0, asked.arena.cap);
+    done(&asked);
+}
+
 int main(void)
 {
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
@@ -467,6 +568,10 @@ int main(void)
         T(test_show_takes_it_from_whoever_has_it),
         T(test_show_of_two_sites_gives_both),
         T(test_the_place_goes_to_each_site_with_its_ties),
+        T(test_refused_frames_take_no_memory),
+        T(test_one_site_cannot_take_all_the_memory),
+        T(test_a_site_asked_alone_may_take_it_all),
+        T(test_over_the_cap_a_site_fails_and_the_rest_stays),
     };
 
     if (sodium_init() < 0)
