@@ -5,10 +5,11 @@
 
 #include "codec/json.h"
 #include "model/kind.h"
+#include "model/order.h"
 
 #include <stdint.h>
 
-#define OS_KEY_MAX 1024 /* Bytes of a key; a longer text is cut there. */
+#define OS_KEY_MAX IST_ORDER_KEY_MAX
 
 /* Writes the key of a value to 'buf', which has OS_KEY_MAX bytes; returns its
  * length. Absent and null are "".

@@ -31,7 +31,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define ID_MAX     255
+#define ID_MAX     IST_ORDER_ID_MAX
 #define MARKER_MAX 512
 #define PATH_MAX_  160
 #define PICKS_MAX  (2 + IST_ORDER_KEYS_MAX + OS_FILTERS_MAX)

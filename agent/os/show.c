@@ -13,7 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define ID_MAX 255
+#define ID_MAX IST_ORDER_ID_MAX
 
 struct os_show_work {
     struct os_cloud *cloud;

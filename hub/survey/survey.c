@@ -169,8 +169,14 @@ static bool is_body_sound(const ProtobufCBinaryData *body)
 static bool is_record_sane(const struct survey *survey,
                            const Isthmus__V1__Record *record)
 {
-    return record->n_keys == survey->merge.order.n_keys && record->id[0] &&
-           is_body_sound(&record->body);
+    size_t id_size = strlen(record->id);
+
+    for (size_t i = 0; i < record->n_keys; i++) {
+        if (record->keys[i].len > IST_ORDER_KEY_MAX)
+            return false;
+    }
+    return record->n_keys == survey->merge.order.n_keys && id_size > 0 &&
+           id_size <= IST_ORDER_ID_MAX && is_body_sound(&record->body);
 }
 
 static int push_record(struct survey_site *part,

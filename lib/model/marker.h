@@ -6,7 +6,9 @@
 #include "base/sb.h"
 #include "model/order.h"
 
-#define IST_MARKER_MAX 4096U /* Characters; a longer one is not ours. */
+/* Characters; a longer one is not ours. Holds the longest keys and id that
+ * there are, and fits into a request line of 8 KiB. */
+#define IST_MARKER_MAX 6144U
 
 enum ist_marker_outcome {
     IST_MARKER_MALFORMED = 1,

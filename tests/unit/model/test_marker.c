@@ -53,6 +53,29 @@ static void test_round_trip(void **state)
     assert_int_equal(ist_bytes_cmp(&got.keys[1], &place.keys[1]), 0);
 }
 
+static void test_the_longest_place(void **state)
+{
+    IST_CLEANUP(ist_sb_fini) struct ist_sb text;
+    static const char long_sort[] = "-created_at,updated_at,visibility,name";
+    static const char long_site[] = "a-site-whose-name-is-32-long-abc";
+    static char bytes[IST_ORDER_KEY_MAX], id[IST_ORDER_ID_MAX];
+    struct ist_place longest = {.site = long_site, .id = {id, sizeof(id)}};
+    struct ist_place got;
+
+    (void) state;
+    memset(bytes, 'k', sizeof(bytes));
+    memset(id, 'i', sizeof(id));
+    for (size_t i = 0; i < IST_ORDER_KEYS_MAX; i++)
+        longest.keys[i] = (struct ist_bytes){bytes, sizeof(bytes)};
+    ist_sb_init(&text, 0);
+    ist_marker_put(&text, "availability-zone", long_sort, IST_ORDER_KEYS_MAX,
+                   &longest);
+    assert_int_equal(ist_marker_parse(text.data, "availability-zone", long_sort,
+                                      IST_ORDER_KEYS_MAX, &arena, &got),
+                     0);
+    assert_int_equal(ist_bytes_cmp(&got.id, &longest.id), 0);
+}
+
 static void test_for_another_list(void **state)
 {
     IST_CLEANUP(ist_sb_fini) struct ist_sb text;
@@ -94,6 +117,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_round_trip, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_the_longest_place, setup,
+                                        teardown),
         cmocka_unit_test_setup_teardown(test_for_another_list, setup, teardown),
         cmocka_unit_test_setup_teardown(test_malformed, setup, teardown),
     };

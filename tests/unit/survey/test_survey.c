@@ -344,6 +344,25 @@ static void without_an_id(struct rows *rows, Isthmus__V1__Record *record)
     record->id = NULL;
 }
 
+static char too_long[2000];
+
+/* Longer than a marker holds: the next page could not be asked for. */
+static void with_a_long_id(struct rows *rows, Isthmus__V1__Record *record)
+{
+    (void) rows;
+    memset(too_long, 'i', sizeof(too_long));
+    too_long[IST_ORDER_ID_MAX + 1] = '\0';
+    record->id = too_long;
+}
+
+static void with_a_long_key(struct rows *rows, Isthmus__V1__Record *record)
+{
+    memset(too_long, 'k', sizeof(too_long));
+    rows->keys[0].data = (uint8_t *) (void *) too_long;
+    rows->keys[0].len = IST_ORDER_KEY_MAX + 1;
+    (void) record;
+}
+
 static void test_records_that_are_none(void **state)
 {
     struct hall *hall = *state;
@@ -352,6 +371,8 @@ static void test_records_that_are_none(void **state)
     send_record(hall, &asked, without_keys);
     send_record(hall, &asked, with_a_key_too_many);
     send_record(hall, &asked, without_an_id);
+    send_record(hall, &asked, with_a_long_id);
+    send_record(hall, &asked, with_a_long_key);
 }
 
 static const char *body_at_work;
