@@ -1,0 +1,835 @@
+/* Answers of an agent over the in-memory bus, with an OpenStack that does as
+ * the test says: judged by the policy, sent under credit, ended for whatever
+ * reason comes first. */
+#include "serve/answer.h"
+
+#include "bus/mem.h"
+#include "codec/unpack.h"
+#include "serve/serve.h"
+
+#include "isthmus/v1/presence.pb-c.h"
+
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#define WALL        1790000000000ULL
+#define RECORDS_MAX 600
+
+struct box {
+    struct ist_loop loop;
+    struct ist_mem_broker *broker;
+    struct ist_self hub, site;
+    struct ist_peer to_site, to_hub;
+    struct policy *policy;
+    struct ist_bus *agent_bus, *hub_bus;
+    struct serve serve;
+    struct ist_bus_consumer replies, alive;
+    struct ist_letter asked; /* The call sealed last. */
+    uint64_t mind_epoch;     /* Of the site, as the hub has it in mind. */
+
+    /* What the hub heard. */
+    struct ist_arena arena;
+    unsigned n_frames, n_lasts, n_presences;
+    size_t n_records;
+    const Isthmus__V1__Reply *reply; /* The last one, in the arena. */
+    uint64_t presence_calls;
+    bool is_leaving;
+};
+
+/* OpenStack: linked in place of agent/os. */
+
+static struct {
+    unsigned n_started, n_cancelled;
+    struct os_list *list; /* At work. */
+    struct os_show *show;
+    struct os_record records[RECORDS_MAX];
+    char ids[RECORDS_MAX][32];
+    char *body;
+} cloud;
+
+static void on_list_cancel(struct ist_op *op)
+{
+    cloud.n_cancelled++;
+    cloud.list = NULL;
+    ist_op_finish(op, -ECANCELED);
+}
+
+void os_list_start(struct os_cloud *c, struct os_list *list)
+{
+    (void) c;
+    cloud.n_started++;
+    cloud.list = list;
+    ist_op_begin(&list->op, on_list_cancel);
+}
+
+void os_list_fini(struct os_list *list)
+{
+    list->records = NULL;
+}
+
+static void on_show_cancel(struct ist_op *op)
+{
+    cloud.n_cancelled++;
+    cloud.show = NULL;
+    ist_op_finish(op, -ECANCELED);
+}
+
+void os_show_start(struct os_cloud *c, struct os_show *show)
+{
+    (void) c;
+    cloud.n_started++;
+    cloud.show = show;
+    ist_op_begin(&show->op, on_show_cancel);
+}
+
+void os_show_fini(struct os_show *show)
+{
+    (void) show;
+}
+
+void os_probe_start(struct os_cloud *c, struct os_probe *probe)
+{
+    static char name[] = "compute";
+    static Isthmus__V1__Service service = ISTHMUS__V1__SERVICE__INIT;
+    static const Isthmus__V1__Service *const services[] = {&service};
+
+    (void) c;
+    cloud.n_started++;
+    service.name = name;
+    service.up = true;
+    probe->services = services;
+    probe->n_services = 1;
+    ist_op_begin(&probe->op, NULL);
+    ist_op_finish(&probe->op, 0);
+}
+
+void os_probe_fini(struct os_probe *probe)
+{
+    (void) probe;
+}
+
+size_t os_cloud_services(const struct os_cloud *c, char ***ret_names)
+{
+    (void) c;
+    *ret_names = NULL;
+    return 0;
+}
+
+Isthmus__V1__Failure__Code os_failure_code(int rc)
+{
+    return rc > 0 ? (Isthmus__V1__Failure__Code) rc
+                  : ISTHMUS__V1__FAILURE__CODE__UNKNOWN;
+}
+
+/* The list at work finds n records of so many bytes. */
+static void cloud_finds(size_t n, size_t body_size)
+{
+    struct os_list *list = cloud.list;
+
+    assert_non_null(list);
+    assert_true(n <= RECORDS_MAX);
+    free(cloud.body);
+    cloud.body = malloc(body_size);
+    memset(cloud.body, ' ', body_size);
+    cloud.body[0] = '{';
+    cloud.body[body_size - 1] = '}';
+    for (size_t i = 0; i < n; i++) {
+        snprintf(cloud.ids[i], sizeof(cloud.ids[i]), "id-%04zu", i);
+        cloud.records[i] = (struct os_record){.id = cloud.ids[i],
+                                              .body = {cloud.body, body_size}};
+        cloud.records[i].keys[0] =
+            (struct ist_bytes){cloud.ids[i], strlen(cloud.ids[i])};
+    }
+    list->records = cloud.records;
+    list->n_records = n;
+    cloud.list = NULL;
+    ist_op_finish(&list->op, 0);
+}
+
+/* The hub */
+
+static struct ist_peer *find_site(void *arg, const uint8_t id[16])
+{
+    struct box *box = arg;
+
+    return memcmp(box->to_site.id_in, id, 16) == 0 ? &box->to_site : NULL;
+}
+
+static void open_letter(struct box *box, const struct ist_bus_message *message,
+                        struct ist_letter *letter)
+{
+    struct ist_peer *peer;
+
+    assert_int_equal(ist_open(&box->hub, find_site, box,
+                              ist_loop_wall(&box->loop), 30000, message->body,
+                              message->size, &box->arena, letter, &peer),
+                     0);
+}
+
+static void on_reply(struct ist_bus_consumer *consumer,
+                     const struct ist_bus_message *message)
+{
+    struct box *box = IST_CONTAINER(consumer, struct box, replies);
+    struct ist_letter letter;
+
+    open_letter(box, message, &letter);
+    assert_int_equal(letter.kind, IST_KIND_ANSWER);
+    box->reply = ist_unpack(&isthmus__v1__reply__descriptor, &box->arena,
+                            letter.body, letter.body_size);
+    assert_non_null(box->reply);
+    box->n_frames++;
+    box->n_lasts += box->reply->last != 0;
+    box->n_records += box->reply->n_records;
+}
+
+static void on_alive(struct ist_bus_consumer *consumer,
+                     const struct ist_bus_message *message)
+{
+    struct box *box = IST_CONTAINER(consumer, struct box, alive);
+    const Isthmus__V1__Presence *presence;
+    struct ist_letter letter;
+
+    open_letter(box, message, &letter);
+    presence = ist_unpack(&isthmus__v1__presence__descriptor, &box->arena,
+                          letter.body, letter.body_size);
+    assert_non_null(presence);
+    box->n_presences++;
+    box->presence_calls = presence->open_calls;
+    box->is_leaving = presence->leaving;
+}
+
+static void run(struct box *box, uint64_t ms)
+{
+    uint64_t until = ist_loop_now(&box->loop) + ms;
+
+    while (ist_loop_step(&box->loop, until))
+        ;
+}
+
+/* Sends a letter of any kind under the op id that was asked last. */
+static void send_body(struct box *box, enum ist_letter_kind kind,
+                      const ProtobufCMessage *body, struct ist_letter *letter)
+{
+    struct ist_bus_message message = {.exchange = "x.req", .key = "site.hkg"};
+    uint64_t now = ist_loop_wall(&box->loop);
+    struct ist_arena arena;
+    struct ist_sb wire;
+
+    ist_arena_init(&arena, 1U << 20);
+    ist_sb_init(&wire, 0);
+    *letter = (struct ist_letter){.kind = kind,
+                                  .op = box->asked.op,
+                                  .audience_epoch = box->mind_epoch,
+                                  .expires_ms = now + 10000};
+    letter->body = ist_pack(body, &arena, &letter->body_size);
+    assert_int_equal(ist_seal(&box->hub, &box->to_site, now, letter, &wire), 0);
+    message.body = wire.data;
+    message.size = wire.len;
+    assert_int_equal(ist_bus_send(box->hub_bus, &message), 0);
+    ist_sb_fini(&wire);
+    ist_arena_fini(&arena);
+    run(box, 5);
+}
+
+static void ask(struct box *box, Isthmus__V1__Call *call)
+{
+    static char word[] = "h1-1";
+
+    call->reply_word = word;
+    if (!call->timeout_ms)
+        call->timeout_ms = 5000;
+    box->asked.op = ist_id_random();
+    send_body(box, IST_KIND_QUERY, &call->base, &box->asked);
+}
+
+static void ask_list(struct box *box, const char *kind, uint32_t limit,
+                     uint32_t window)
+{
+    Isthmus__V1__Call call = ISTHMUS__V1__CALL__INIT;
+    Isthmus__V1__List list = ISTHMUS__V1__LIST__INIT;
+    Isthmus__V1__SortKey sort = ISTHMUS__V1__SORT_KEY__INIT, *at = &sort;
+    static char name[] = "id";
+
+    sort.name = name;
+    list.kind = (char *) kind;
+    list.limit = limit;
+    list.window = window;
+    list.sort = &at;
+    list.n_sort = 1;
+    call.what_case = ISTHMUS__V1__CALL__WHAT_LIST;
+    call.list = &list;
+    ask(box, &call);
+}
+
+static void give_credit(struct box *box, uint32_t records)
+{
+    Isthmus__V1__Credit credit = ISTHMUS__V1__CREDIT__INIT;
+    struct ist_letter letter;
+
+    credit.records = records;
+    send_body(box, IST_KIND_CREDIT, &credit.base, &letter);
+}
+
+static void cancel(struct box *box)
+{
+    Isthmus__V1__Cancel nothing = ISTHMUS__V1__CANCEL__INIT;
+    struct ist_letter letter;
+
+    send_body(box, IST_KIND_CANCEL, &nothing.base, &letter);
+}
+
+static void assert_failure(const struct box *box,
+                           Isthmus__V1__Failure__Code code)
+{
+    assert_int_equal(box->n_lasts, 1);
+    assert_int_equal(box->n_records, 0);
+    assert_non_null(box->reply->failure);
+    assert_int_equal(box->reply->failure->code, code);
+    assert_int_not_equal(box->reply->failure->text[0], '\0');
+    assert_int_equal(box->serve.n_open, 0);
+}
+
+static void assert_complete(const struct box *box, size_t n_records)
+{
+    assert_int_equal(box->n_lasts, 1);
+    assert_true(box->reply->last);
+    assert_null(box->reply->failure);
+    assert_int_equal(box->n_records, n_records);
+    assert_int_equal(box->reply->index + 1, box->n_frames);
+    assert_int_equal(box->serve.n_open, 0);
+}
+
+/* Set-up */
+
+static void make_self(struct ist_self *self, enum ist_role role)
+{
+    *self = (struct ist_self){.role = role, .epoch = 5};
+    self->uid = ist_id_random();
+    ist_self_make_keys(self);
+}
+
+static void make_peer(struct ist_peer *peer, const struct ist_self *of,
+                      const struct ist_self *self)
+{
+    *peer = (struct ist_peer){.uid = of->uid,
+                              .role = of->role,
+                              .kinds = UINT32_MAX,
+                              .not_after_ms = UINT64_MAX / 2};
+    memcpy(peer->signing_public, of->signing_public, 32);
+    memcpy(peer->sealing_public, of->sealing_public, 32);
+    assert_int_equal(ist_peer_join(peer, self), 0);
+}
+
+static struct policy *load_policy(void)
+{
+    static const char rules[] = "mode: active\nrules:\n"
+                                "  - {deny: read, what: keypair}\n"
+                                "  - {allow: read, what: \"*\"}\n";
+    char path[] = "/tmp/isthmus-answer-XXXXXX";
+    struct policy *policy;
+    struct ist_err err;
+    int fd = mkstemp(path);
+
+    assert_true(fd >= 0);
+    assert_int_equal(write(fd, rules, sizeof(rules) - 1), sizeof(rules) - 1);
+    close(fd);
+    policy = policy_load(path, &err);
+    unlink(path);
+    assert_non_null(policy);
+    return policy;
+}
+
+static void on_up(struct ist_bus *bus)
+{
+    serve_up(&((struct box *) bus->owner)->serve);
+}
+
+static void on_down(struct ist_bus *bus, const struct ist_err *err)
+{
+    (void) err;
+    serve_down(&((struct box *) bus->owner)->serve);
+}
+
+static void on_drained(struct ist_bus *bus)
+{
+    serve_drained(&((struct box *) bus->owner)->serve);
+}
+
+static const struct ist_bus_events agent_events = {
+    .up = on_up, .down = on_down, .drained = on_drained};
+static const struct ist_bus_events no_events = {0};
+
+static void open_buses(struct box *box)
+{
+    static const struct serve_conf conf = {.calls_max = 3,
+                                           .answer_memory = 1 << 20,
+                                           .skew_ms = 30000,
+                                           .presence_ms = 5000};
+    static int dummy;
+
+    box->hub_bus = ist_mem_new(box->broker, "hub-h1", &no_events, box);
+    box->replies = (struct ist_bus_consumer){.queue = "hub.h1.rep",
+                                             .bind_exchange = "x.rep",
+                                             .bind_key = "h1-1.*",
+                                             .deliver = on_reply};
+    box->alive = (struct ist_bus_consumer){.queue = "hub.h1.alive",
+                                           .bind_exchange = "x.evt",
+                                           .bind_key = "*.alive",
+                                           .deliver = on_alive};
+    ist_bus_consume(box->hub_bus, &box->replies);
+    ist_bus_consume(box->hub_bus, &box->alive);
+    run(box, 100);
+    box->agent_bus = ist_mem_new(box->broker, "hkg", &agent_events, box);
+    serve_init(&box->serve, &box->loop, box->agent_bus, &box->site,
+               &box->to_hub, (struct os_cloud *) (void *) &dummy, box->policy,
+               "hkg", &conf);
+    run(box, 100);
+}
+
+static int setup(void **state)
+{
+    struct box *box = calloc(1, sizeof(*box));
+
+    memset(&cloud, 0, sizeof(cloud));
+    ist_loop_init_virtual(&box->loop, WALL);
+    make_self(&box->hub, IST_ROLE_HUB);
+    make_self(&box->site, IST_ROLE_SITE);
+    box->mind_epoch = box->site.epoch;
+    make_peer(&box->to_site, &box->site, &box->hub);
+    make_peer(&box->to_hub, &box->hub, &box->site);
+    ist_arena_init(&box->arena, 64U << 20);
+    box->policy = load_policy();
+    box->broker = ist_mem_broker_new(&box->loop);
+    ist_mem_exchange(box->broker, "x.req", "topic");
+    ist_mem_exchange(box->broker, "x.rep", "topic");
+    ist_mem_exchange(box->broker, "x.evt", "topic");
+    ist_mem_queue(box->broker, "site.hkg.req", 0, 0);
+    ist_mem_bind(box->broker, "site.hkg.req", "x.req", "site.hkg");
+    open_buses(box);
+    *state = box;
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    struct box *box = *state;
+
+    serve_stop(&box->serve);
+    run(box, 100);
+    serve_fini(&box->serve);
+    ist_bus_close(box->agent_bus);
+    ist_bus_close(box->hub_bus);
+    run(box, 100);
+    ist_bus_free(box->agent_bus);
+    ist_bus_free(box->hub_bus);
+    ist_mem_broker_free(box->broker);
+    run(box, 100);
+    policy_free(box->policy);
+    ist_arena_fini(&box->arena);
+    ist_loop_fini(&box->loop);
+    free(cloud.body);
+    free(box);
+    return 0;
+}
+
+/* Answers */
+
+static void test_a_list_comes_with_its_last_frame(void **state)
+{
+    struct box *box = *state;
+
+    ask_list(box, "server", 10, 10);
+    assert_non_null(cloud.list);
+    assert_string_equal(cloud.list->kind, "server");
+    assert_int_equal(cloud.list->limit, 10);
+    assert_int_equal(box->n_frames, 0);
+    cloud_finds(3, 20);
+    run(box, 5);
+    assert_complete(box, 3);
+    assert_int_equal(box->n_frames, 1);
+    assert_string_equal(box->reply->records[2]->id, "id-0002");
+    assert_int_equal(box->reply->records[2]->n_keys, 1);
+    assert_int_equal(box->reply->records[2]->body.len, 20);
+}
+
+static void test_an_empty_list_is_an_answer(void **state)
+{
+    struct box *box = *state;
+
+    ask_list(box, "server", 10, 10);
+    cloud_finds(0, 20);
+    run(box, 5);
+    assert_complete(box, 0);
+}
+
+static void test_large_records_go_in_several_frames(void **state)
+{
+    struct box *box = *state;
+
+    ask_list(box, "server", 100, 100);
+    cloud_finds(5, 200000);
+    run(box, 5);
+    assert_complete(box, 5);
+    assert_int_equal(box->n_frames, 5);
+}
+
+static void test_many_records_go_in_several_frames(void **state)
+{
+    struct box *box = *state;
+
+    ask_list(box, "server", RECORDS_MAX, RECORDS_MAX);
+    cloud_finds(RECORDS_MAX, 20);
+    run(box, 5);
+    assert_complete(box, RECORDS_MAX);
+    assert_int_equal(box->n_frames, 3);
+}
+
+static void test_only_what_credit_allows_is_sent(void **state)
+{
+    struct box *box = *state;
+
+    ask_list(box, "server", 100, 4);
+    cloud_finds(10, 20);
+    run(box, 100);
+    assert_int_equal(box->n_records, 4);
+    assert_int_equal(box->n_lasts, 0);
+    give_credit(box, 5);
+    assert_int_equal(box->n_records, 9);
+    assert_int_equal(box->n_lasts, 0);
+    assert_int_equal(box->serve.n_open, 1);
+    give_credit(box, UINT32_MAX);
+    assert_complete(box, 10);
+}
+
+static void test_credit_may_come_before_the_records(void **state)
+{
+    struct box *box = *state;
+
+    ask_list(box, "server", 100, 1);
+    give_credit(box, 9);
+    cloud_finds(10, 20);
+    run(box, 5);
+    assert_complete(box, 10);
+}
+
+static void test_a_probe_names_the_services(void **state)
+{
+    Isthmus__V1__Call call = ISTHMUS__V1__CALL__INIT;
+    Isthmus__V1__Probe probe = ISTHMUS__V1__PROBE__INIT;
+    struct box *box = *state;
+
+    call.what_case = ISTHMUS__V1__CALL__WHAT_PROBE;
+    call.probe = &probe;
+    ask(box, &call);
+    assert_complete(box, 0);
+    assert_int_equal(box->reply->n_services, 1);
+    assert_string_equal(box->reply->services[0]->name, "compute");
+}
+
+static void ask_show(struct box *box)
+{
+    Isthmus__V1__Call call = ISTHMUS__V1__CALL__INIT;
+    Isthmus__V1__Show show = ISTHMUS__V1__SHOW__INIT;
+    static char kind[] = "server", id[] = "x";
+
+    show.kind = kind;
+    show.id = id;
+    call.what_case = ISTHMUS__V1__CALL__WHAT_SHOW;
+    call.show = &show;
+    ask(box, &call);
+    assert_non_null(cloud.show);
+}
+
+static void test_show_gives_one_record_without_keys(void **state)
+{
+    struct box *box = *state;
+
+    ask_show(box);
+    cloud.show->record = (struct os_record){.id = "x", .body = {"{}", 2}};
+    ist_op_finish(&cloud.show->op, 0);
+    run(box, 5);
+    assert_complete(box, 1);
+    assert_int_equal(box->reply->records[0]->n_keys, 0);
+}
+
+static void test_a_failure_of_the_service_is_an_answer(void **state)
+{
+    struct box *box = *state;
+
+    ask_show(box);
+    cloud.show->op.err.http = 404;
+    ist_op_fail(&cloud.show->op, OS_E_NOT_FOUND, "nova has none");
+    run(box, 5);
+    assert_failure(box, ISTHMUS__V1__FAILURE__CODE__NOT_FOUND);
+    assert_string_equal(box->reply->failure->text, "nova has none");
+}
+
+/* Refusals */
+
+static void test_the_policy_is_asked_before_openstack(void **state)
+{
+    struct box *box = *state;
+
+    ask_list(box, "keypair", 10, 10);
+    assert_failure(box, ISTHMUS__V1__FAILURE__CODE__DENIED);
+    assert_int_equal(cloud.n_started, 0);
+    assert_int_equal(box->serve.counts.denied, 1);
+}
+
+static void test_what_makes_no_sense_is_said(void **state)
+{
+    static const struct {
+        uint32_t limit, window;
+    } rows[] = {{0, 1}, {1, 0}, {OS_LIMIT_MAX + 1, 1}, {UINT32_MAX, 1}};
+    struct box *box = *state;
+
+    for (size_t i = 0; i < IST_COUNT(rows); i++) {
+        box->n_lasts = 0;
+        ask_list(box, "server", rows[i].limit, rows[i].window);
+        assert_failure(box, ISTHMUS__V1__FAILURE__CODE__BAD_CALL);
+    }
+    assert_int_equal(cloud.n_started, 0);
+}
+
+static void test_an_unknown_question_is_said(void **state)
+{
+    Isthmus__V1__Call call = ISTHMUS__V1__CALL__INIT;
+    struct box *box = *state;
+
+    ask(box, &call);
+    assert_failure(box, ISTHMUS__V1__FAILURE__CODE__BAD_CALL);
+}
+
+static void test_more_calls_than_may_be_are_busy(void **state)
+{
+    struct box *box = *state;
+
+    for (int i = 0; i < 3; i++)
+        ask_list(box, "server", 10, 10);
+    assert_int_equal(cloud.n_started, 3);
+    ask_list(box, "server", 10, 10);
+    assert_int_equal(cloud.n_started, 3);
+    assert_int_equal(box->n_lasts, 1);
+    assert_int_equal(box->reply->failure->code,
+                     ISTHMUS__V1__FAILURE__CODE__BUSY);
+    assert_true(box->reply->failure->retryable);
+    assert_int_equal(box->serve.counts.busy, 1);
+    assert_int_equal(box->serve.n_open, 3);
+}
+
+static void test_a_call_twice_is_worked_on_once(void **state)
+{
+    Isthmus__V1__Call call = ISTHMUS__V1__CALL__INIT;
+    Isthmus__V1__Show show = ISTHMUS__V1__SHOW__INIT;
+    static char kind[] = "server", id[] = "x", word[] = "h1-1";
+    struct ist_letter letter;
+    struct box *box = *state;
+
+    ask_show(box);
+    show.kind = kind;
+    show.id = id;
+    call.what_case = ISTHMUS__V1__CALL__WHAT_SHOW;
+    call.show = &show;
+    call.reply_word = word;
+    call.timeout_ms = 5000;
+    send_body(box, IST_KIND_QUERY, &call.base, &letter);
+    assert_int_equal(cloud.n_started, 1);
+    assert_int_equal(box->serve.n_open, 1);
+}
+
+/* What is sent to the word would reach any queue that it names. */
+static void test_a_reply_word_that_is_none_is_not_answered(void **state)
+{
+    static const char *const words[] = {"", "#", "h1.x", "H1",
+                                        "h1-1-and-then-some-more-than-may-be"};
+    Isthmus__V1__Call call = ISTHMUS__V1__CALL__INIT;
+    Isthmus__V1__Probe probe = ISTHMUS__V1__PROBE__INIT;
+    struct ist_letter letter;
+    struct box *box = *state;
+
+    call.what_case = ISTHMUS__V1__CALL__WHAT_PROBE;
+    call.probe = &probe;
+    call.timeout_ms = 5000;
+    for (size_t i = 0; i < IST_COUNT(words); i++) {
+        call.reply_word = (char *) words[i];
+        box->asked.op = ist_id_random();
+        send_body(box, IST_KIND_QUERY, &call.base, &letter);
+    }
+    assert_int_equal(box->n_frames, 0);
+    assert_int_equal(box->serve.n_open, 0);
+    assert_int_equal(box->serve.counts.refused[IST_SEAL_BODY],
+                     IST_COUNT(words));
+}
+
+/* Endings */
+
+static void test_a_cancel_stops_the_work(void **state)
+{
+    struct box *box = *state;
+
+    ask_list(box, "server", 10, 10);
+    cancel(box);
+    cancel(box);
+    assert_int_equal(cloud.n_cancelled, 1);
+    assert_int_equal(box->serve.n_open, 0);
+    assert_int_equal(box->n_frames, 0);
+}
+
+static void test_a_cancel_stops_the_stream(void **state)
+{
+    struct box *box = *state;
+
+    ask_list(box, "server", 100, 4);
+    cloud_finds(10, 20);
+    run(box, 5);
+    assert_int_equal(box->n_records, 4);
+    cancel(box);
+    assert_int_equal(box->serve.n_open, 0);
+    give_credit(box, 10);
+    assert_int_equal(box->n_records, 4);
+}
+
+static void test_the_deadline_stops_the_work(void **state)
+{
+    struct box *box = *state;
+
+    ask_list(box, "server", 10, 10);
+    run(box, 4900);
+    assert_int_equal(box->serve.n_open, 1);
+    run(box, 200);
+    assert_int_equal(cloud.n_cancelled, 1);
+    assert_int_equal(box->serve.n_open, 0);
+    assert_int_equal(box->n_frames, 0);
+}
+
+static void test_the_deadline_stops_the_stream(void **state)
+{
+    struct box *box = *state;
+
+    ask_list(box, "server", 100, 4);
+    cloud_finds(10, 20);
+    run(box, 5100);
+    assert_int_equal(box->serve.n_open, 0);
+    assert_int_equal(box->n_lasts, 0);
+}
+
+static void test_a_lost_bus_ends_them(void **state)
+{
+    struct box *box = *state;
+
+    ask_list(box, "server", 10, 10);
+    ask_list(box, "server", 10, 10);
+    ist_mem_cut(box->agent_bus, 1000);
+    run(box, 10);
+    assert_int_equal(cloud.n_cancelled, 2);
+    assert_int_equal(box->serve.n_open, 0);
+    run(box, 1000);
+}
+
+static void test_a_blocked_bus_delays_the_frames(void **state)
+{
+    struct box *box = *state;
+
+    ask_list(box, "server", 100, 100);
+    ist_mem_broker_block(box->broker, true);
+    run(box, 5);
+    cloud_finds(10, 20);
+    run(box, 100);
+    assert_int_equal(box->n_frames, 0);
+    assert_int_equal(box->serve.n_open, 1);
+    ist_mem_broker_block(box->broker, false);
+    run(box, 100);
+    assert_complete(box, 10);
+    assert_int_equal(box->n_frames, 1);
+}
+
+static void test_a_stop_ends_them(void **state)
+{
+    struct box *box = *state;
+
+    ask_list(box, "server", 100, 4);
+    cloud_finds(10, 20);
+    ask_list(box, "server", 10, 10);
+    serve_stop(&box->serve);
+    serve_stop(&box->serve);
+    run(box, 10);
+    assert_int_equal(box->serve.n_open, 0);
+}
+
+/* Presence */
+
+static void test_presence_comes_every_five_seconds(void **state)
+{
+    struct box *box = *state;
+    unsigned before = box->n_presences;
+
+    assert_in_range(before, 1, 2);
+    ask_show(box);
+    run(box, 15000);
+    assert_in_range(box->n_presences - before, 2, 3);
+    serve_presence(&box->serve, true);
+    run(box, 5);
+    assert_true(box->is_leaving);
+}
+
+/* It has not heard of our restart: it learns it at once, but no more than
+ * once a second, whatever the broker plays again. */
+static void test_a_hub_with_another_epoch_in_mind_is_told(void **state)
+{
+    Isthmus__V1__Cancel nothing = ISTHMUS__V1__CANCEL__INIT;
+    struct ist_letter letter;
+    struct box *box = *state;
+    unsigned before;
+
+    run(box, 2000);
+    before = box->n_presences;
+    box->mind_epoch = 4;
+    for (int i = 0; i < 3; i++)
+        send_body(box, IST_KIND_CANCEL, &nothing.base, &letter);
+    run(box, 10);
+    assert_int_equal(box->serve.counts.refused[IST_SEAL_EPOCH], 3);
+    assert_int_equal(box->n_presences, before + 1);
+}
+
+int main(void)
+{
+#define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+    const struct CMUnitTest tests[] = {
+        T(test_a_list_comes_with_its_last_frame),
+        T(test_an_empty_list_is_an_answer),
+        T(test_large_records_go_in_several_frames),
+        T(test_many_records_go_in_several_frames),
+        T(test_only_what_credit_allows_is_sent),
+        T(test_credit_may_come_before_the_records),
+        T(test_a_probe_names_the_services),
+        T(test_show_gives_one_record_without_keys),
+        T(test_a_failure_of_the_service_is_an_answer),
+        T(test_the_policy_is_asked_before_openstack),
+        T(test_what_makes_no_sense_is_said),
+        T(test_an_unknown_question_is_said),
+        T(test_more_calls_than_may_be_are_busy),
+        T(test_a_call_twice_is_worked_on_once),
+        T(test_a_reply_word_that_is_none_is_not_answered),
+        T(test_a_cancel_stops_the_work),
+        T(test_a_cancel_stops_the_stream),
+        T(test_the_deadline_stops_the_work),
+        T(test_the_deadline_stops_the_stream),
+        T(test_a_lost_bus_ends_them),
+        T(test_a_blocked_bus_delays_the_frames),
+        T(test_a_stop_ends_them),
+        T(test_presence_comes_every_five_seconds),
+        T(test_a_hub_with_another_epoch_in_mind_is_told),
+    };
+
+    if (sodium_init() < 0)
+        return 1;
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
