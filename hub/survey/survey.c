@@ -205,6 +205,16 @@ static int push_record(struct survey_site *part,
     }
 }
 
+/* All that the page can want of it is here: what becomes of the others is not
+ * its fault. */
+static void site_sufficed(struct survey_site *part)
+{
+    part->state = SURVEY_ANSWERED;
+    part->latency_ms = part->call.heard_ms - part->call.sent_ms;
+    ist_merge_cut(&part->survey->merge, part->index);
+    ist_op_cancel(&part->call.op, -ECANCELED);
+}
+
 static int on_frame(struct desk_call *call, const Isthmus__V1__Reply *reply)
 {
     struct survey_site *part = IST_CONTAINER(call, struct survey_site, call);
@@ -219,6 +229,8 @@ static int on_frame(struct desk_call *call, const Isthmus__V1__Reply *reply)
     }
     if (reply->last && !reply->failure)
         return 0; /* The call ends next, and the merge with it. */
+    if (!reply->last && part->n_received >= survey->limit)
+        site_sufficed(part);
     if (ist_merge_complete(&survey->merge))
         close_page(survey);
     else if (!reply->last)
@@ -265,8 +277,9 @@ static int ask_list(struct survey *survey, struct question *q)
 {
     isthmus__v1__list__init(&q->list);
     q->list.kind = (char *) survey->kind;
-    /* One more than a page: a stream that is not at its end when the page is
-     * full shows that there is a next page. It is never let send that one. */
+    /* One more than a page: a stream that is not at its end with as many as
+     * the page takes shows that there is a next page. It is never let send
+     * that one. */
     q->list.limit = (uint32_t) survey->limit + 1;
     q->list.window = survey->window;
     for (size_t i = 0; i < survey->n_sort; i++) {

@@ -16,7 +16,7 @@ struct ist_merge_source {
     enum source_state state;
     struct row *first, *last; /* Waiting rows. */
     size_t n_waiting;
-    bool has_previous;
+    bool has_previous, is_cut;
     struct ist_place previous; /* The last one pushed. */
 };
 
@@ -163,6 +163,12 @@ void ist_merge_end(struct ist_merge *merge, uint32_t index)
     advance(merge);
 }
 
+void ist_merge_cut(struct ist_merge *merge, uint32_t index)
+{
+    merge->sources[index].is_cut = true;
+    ist_merge_end(merge, index);
+}
+
 static void retract(struct ist_merge *merge, uint32_t index)
 {
     size_t kept = 0;
@@ -213,7 +219,9 @@ bool ist_merge_has_more(const struct ist_merge *merge)
     if (merge->n_heap > 0)
         return true;
     for (uint32_t i = 0; i < merge->n_sources; i++) {
-        if (merge->sources[i].state == OPEN)
+        const struct ist_merge_source *source = &merge->sources[i];
+
+        if (source->state == OPEN || (source->state == ENDED && source->is_cut))
             return true;
     }
     return false;

@@ -53,6 +53,9 @@ int ist_merge_push(struct ist_merge *, uint32_t source,
  * final; repeating is harmless. */
 void ist_merge_end(struct ist_merge *, uint32_t source);
 void ist_merge_fail(struct ist_merge *, uint32_t source);
+/* Nothing more is wanted from this source, though it has more: it has pushed
+ * as many rows as the page can take. */
+void ist_merge_cut(struct ist_merge *, uint32_t source);
 
 /* The page is full, or no source may send any more. */
 bool ist_merge_complete(const struct ist_merge *);

@@ -567,6 +567,41 @@ static void test_over_the_cap_a_site_fails_and_the_rest_stays(void **state)
     done(&asked);
 }
 
+/* It sent all that the page can take, and stands by with more. */
+static void test_a_site_that_filled_the_page_has_answered(void **state)
+{
+    struct hall *hall = *state;
+    struct asked asked;
+
+    ask(hall, &asked, 3);
+    peer_rows(&hall->peers[0], 0, false, 1, 3);
+    assert_int_equal(asked.n_done, 0);
+    hall_run(hall, 5000);
+    assert_page(&asked, "sa-1 sa-2 sa-3");
+    assert_answered(&asked, 0);
+    assert_int_equal(asked.survey.sites[1].state, SURVEY_FAILED);
+    assert_true(ist_merge_has_more(&asked.survey.merge));
+    done(&asked);
+}
+
+static void test_one_site_fills_the_page(void **state)
+{
+    struct hall *hall = *state;
+
+    for (int is_whole = 0; is_whole < 2; is_whole++) {
+        struct asked asked;
+
+        ask(hall, &asked, 3);
+        peer_rows(&hall->peers[1], 0, true, 0, 0);
+        peer_rows(&hall->peers[0], 0, is_whole, 1, 3);
+        assert_page(&asked, "sa-1 sa-2 sa-3");
+        assert_answered(&asked, 0);
+        assert_answered(&asked, 1);
+        assert_int_equal(ist_merge_has_more(&asked.survey.merge), !is_whole);
+        done(&asked);
+    }
+}
+
 int main(void)
 {
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
@@ -593,6 +628,8 @@ int main(void)
         T(test_one_site_cannot_take_all_the_memory),
         T(test_a_site_asked_alone_may_take_it_all),
         T(test_over_the_cap_a_site_fails_and_the_rest_stays),
+        T(test_a_site_that_filled_the_page_has_answered),
+        T(test_one_site_fills_the_page),
     };
 
     if (sodium_init() < 0)
