@@ -108,7 +108,7 @@ struct ist_json_split {
     uint64_t error_at; /* Offset of the byte that made it fail. */
     int rc;            /* Sticky: 0, an outcome, or what the callback gave. */
 
-    /* Private to json.c. */
+    /* Private to the scanner. */
     const struct ist_json_want *want;
     ist_json_element_fn *fn;
     void *arg;
