@@ -16,7 +16,6 @@
 #include <string.h>
 
 #define FRAME_BYTES  (256U * 1024) /* Of records in one frame, about. */
-#define RECORD_MAX   (900U * 1024) /* One record must fit one message. */
 #define LIFETIME_MAX 60000U
 #define TIMEOUT_MAX  60000U
 #define WORD_MAX     32U
@@ -38,6 +37,17 @@ struct serve_answer *serve_answer_find(struct serve *serve,
 
 /* Frames */
 
+/* What a record adds to its frame, about. */
+static size_t record_size(const struct serve_answer *answer,
+                          const struct os_record *record)
+{
+    size_t size = record->body.size + strlen(record->id);
+
+    for (size_t i = 0; i < answer->list.n_sort; i++)
+        size += record->keys[i].size;
+    return size;
+}
+
 static size_t fill_records(struct serve_answer *answer,
                            Isthmus__V1__Record *records,
                            Isthmus__V1__Record **at, ProtobufCBinaryData *keys,
@@ -48,8 +58,9 @@ static size_t fill_records(struct serve_answer *answer,
     while (n < max && answer->next_record < answer->n_records) {
         const struct os_record *from = &answer->records[answer->next_record];
         Isthmus__V1__Record *record = &records[n];
+        size_t size = record_size(answer, from);
 
-        if (n && bytes + from->body.size > FRAME_BYTES)
+        if (n && bytes + size > FRAME_BYTES)
             break;
         isthmus__v1__record__init(record);
         record->keys = keys;
@@ -60,7 +71,7 @@ static size_t fill_records(struct serve_answer *answer,
         record->id = (char *) from->id;
         record->body =
             (ProtobufCBinaryData){from->body.size, (uint8_t *) from->body.data};
-        bytes += from->body.size;
+        bytes += size;
         at[n++] = record;
         answer->next_record++;
     }
@@ -94,9 +105,31 @@ static int send_reply(struct serve_answer *answer, Isthmus__V1__Reply *reply)
     return ist_bus_send(serve->bus, &message);
 }
 
+static void fail(struct serve_answer *answer, Isthmus__V1__Failure__Code code,
+                 const struct ist_err *err)
+{
+    isthmus__v1__failure__init(&answer->failure);
+    answer->failure.code = code;
+    answer->failure.http = (uint32_t) err->http;
+    answer->failure.retryable = err->retryable;
+    answer->failure.text = ist_arena_strdup(&answer->arena, err->text);
+    answer->has_failed = true;
+    answer->n_records = answer->next_record = 0;
+    answer->serve->counts.failed++;
+}
+
+static void fail_with(struct serve_answer *answer,
+                      Isthmus__V1__Failure__Code code, const char *text)
+{
+    struct ist_err err;
+
+    ist_err_set(&err, 1, "%s", text);
+    fail(answer, code, &err);
+}
+
 #define FRAME_RECORDS 256U
 
-/* One frame; true when it went out. */
+/* One frame; true when there is another one to send. */
 static bool send_frame(struct serve_answer *answer)
 {
     Isthmus__V1__Record records[FRAME_RECORDS], *at[FRAME_RECORDS];
@@ -120,6 +153,11 @@ static bool send_frame(struct serve_answer *answer)
         answer->next_record = before;
         answer->is_stalled = true;
         return false;
+    }
+    if (rc == -EMSGSIZE && !answer->has_failed) {
+        fail_with(answer, ISTHMUS__V1__FAILURE__CODE__TOO_LARGE,
+                  "a record is too large for a message");
+        return true;
     }
     if (rc) {
         ist_op_cancel(&answer->op, rc);
@@ -160,28 +198,6 @@ static void ready(struct serve_answer *answer)
     }
     answer->is_ready = true;
     serve_answer_pump(answer);
-}
-
-static void fail(struct serve_answer *answer, Isthmus__V1__Failure__Code code,
-                 const struct ist_err *err)
-{
-    isthmus__v1__failure__init(&answer->failure);
-    answer->failure.code = code;
-    answer->failure.http = (uint32_t) err->http;
-    answer->failure.retryable = err->retryable;
-    answer->failure.text = ist_arena_strdup(&answer->arena, err->text);
-    answer->has_failed = true;
-    answer->n_records = answer->next_record = 0;
-    answer->serve->counts.failed++;
-}
-
-static void fail_with(struct serve_answer *answer,
-                      Isthmus__V1__Failure__Code code, const char *text)
-{
-    struct ist_err err;
-
-    ist_err_set(&err, 1, "%s", text);
-    fail(answer, code, &err);
 }
 
 /* The kinds of calls */
@@ -418,9 +434,20 @@ static void judge(struct serve_answer *answer)
     ready(answer);
 }
 
+/* Refusals too wait for a bus that takes nothing: no more of them than there
+ * may be calls. What comes on top is not answered at all. */
+static bool is_flooded(struct serve *serve)
+{
+    if (serve->n_open < 2 * serve->conf.calls_max)
+        return false;
+    serve->counts.busy++;
+    return true;
+}
+
 void serve_answer_start(struct serve *serve, const struct ist_letter *letter)
 {
-    struct serve_answer *answer = calloc(1, sizeof(*answer));
+    struct serve_answer *answer =
+        is_flooded(serve) ? NULL : calloc(1, sizeof(*answer));
     uint64_t timeout;
 
     if (!answer)

@@ -19,7 +19,8 @@
 #include <bsd/sys/tree.h>
 
 struct serve_conf {
-    uint64_t calls_max;     /* Worked on at once; above: "busy". */
+    uint64_t calls_max;     /* Worked on at once; above: "busy"; twice as
+                             * many, the bus taking nothing: silence. */
     uint64_t answer_memory; /* Of one answer's rows. */
     uint64_t skew_ms;
     uint64_t presence_ms;

@@ -764,6 +764,51 @@ static void test_a_stop_ends_them(void **state)
     assert_int_equal(box->serve.n_open, 0);
 }
 
+/* Each refusal waits for the bus too: they must not pile up behind it. */
+static void test_refusals_do_not_pile_up_behind_a_blocked_bus(void **state)
+{
+    struct box *box = *state;
+
+    for (int i = 0; i < 3; i++)
+        ask_list(box, "server", 10, 10);
+    box->agent_bus->is_blocked = true;
+    for (int i = 0; i < 20; i++)
+        ask_list(box, "server", 10, 10);
+    assert_int_equal(box->serve.counts.busy, 20);
+    assert_in_range(box->serve.n_open, 3, 6);
+    box->agent_bus->is_blocked = false;
+    assert_int_equal(cloud.n_started, 3);
+}
+
+/* An answer that cannot be packed into a message is said to be one: silence
+ * would cost the caller its whole deadline. */
+static void test_a_record_too_large_for_a_message_is_a_failure(void **state)
+{
+    struct box *box = *state;
+
+    ask_list(box, "server", 10, 10);
+    cloud_finds(2, IST_SEAL_BODY_MAX);
+    run(box, 5);
+    assert_failure(box, ISTHMUS__V1__FAILURE__CODE__TOO_LARGE);
+}
+
+static void test_long_keys_count_in_a_frame(void **state)
+{
+    static char key[IST_ORDER_KEY_MAX];
+    struct box *box = *state;
+
+    memset(key, 'k', sizeof(key));
+    ask_list(box, "server", 512, 512);
+    cloud.list->n_sort = IST_ORDER_KEYS_MAX;
+    cloud_finds(512, 1000);
+    for (size_t i = 0; i < 512; i++) {
+        for (size_t k = 0; k < IST_ORDER_KEYS_MAX; k++)
+            cloud.records[i].keys[k] = (struct ist_bytes){key, sizeof(key)};
+    }
+    run(box, 5);
+    assert_complete(box, 512);
+}
+
 /* Presence */
 
 static void test_presence_comes_every_five_seconds(void **state)
@@ -825,6 +870,9 @@ int main(void)
         T(test_a_lost_bus_ends_them),
         T(test_a_blocked_bus_delays_the_frames),
         T(test_a_stop_ends_them),
+        T(test_refusals_do_not_pile_up_behind_a_blocked_bus),
+        T(test_a_record_too_large_for_a_message_is_a_failure),
+        T(test_long_keys_count_in_a_frame),
         T(test_presence_comes_every_five_seconds),
         T(test_a_hub_with_another_epoch_in_mind_is_told),
     };
