@@ -57,7 +57,7 @@ struct ist_seen_record {
     /* Valid in 'done' with AGAIN or CONFLICT: what was first. */
     struct ist_id first_message;
 
-    /* Private to seen.c. */
+    /* Private to this room. */
     struct ist_seen *seen;
     int outcome;
     bool queued;
