@@ -3,7 +3,9 @@
  * complete; calls still open then are cancelled and count as answered.
  *
  * A call that fails takes its site out of the merge. When the deadline of the
- * sites passes, those still silent fail by it, which completes the page. */
+ * sites passes, those still silent fail by it, which completes the page. The
+ * others must have sent all that the page then takes of them: while a silent
+ * site holds up the merge, credit for that is granted ahead of need. */
 #include "survey/survey.h"
 
 #include "base/mutant.h"
@@ -48,8 +50,10 @@ static uint32_t window_of(size_t limit, uint32_t n_sites)
 
 static void finish_if_over(struct survey *survey)
 {
-    if (survey->n_running == 0 && survey->over)
-        ist_op_finish(&survey->op, 0);
+    if (survey->n_running > 0 || !survey->over)
+        return;
+    ist_timer_disarm(&survey->ahead);
+    ist_op_finish(&survey->op, 0);
 }
 
 /* The page is decided: whoever has not failed by now has answered. */
@@ -105,6 +109,37 @@ static void grant(struct survey *survey)
             more = survey->window;
         part->n_granted += more;
         desk_call_credit(&part->call, more);
+    }
+}
+
+/* Records like those that it has sent, for which there is room while all sites
+ * take as much. */
+static size_t n_affordable(const struct survey_site *part)
+{
+    const struct survey *survey = part->survey;
+    size_t room = survey->arena->cap - survey->arena->used;
+    size_t each = part->call.held / part->n_received + 1;
+
+    return room / (survey->n_sites + 1) / each;
+}
+
+static void on_quarter(struct ist_timer *timer)
+{
+    struct survey *survey = IST_CONTAINER(timer, struct survey, ahead);
+
+    ist_timer_arm_in(timer, survey->op.loop, survey->quarter_ms, on_quarter);
+    for (uint32_t i = 0; i < survey->n_sites; i++) {
+        struct survey_site *part = &survey->sites[i];
+        size_t more = survey->limit - part->n_granted;
+
+        if (part->state != SURVEY_WAITING || part->n_received == 0 ||
+            part->n_received < part->n_granted)
+            continue;
+        if (more > n_affordable(part))
+            more = n_affordable(part);
+        part->n_granted += (uint32_t) more;
+        if (more)
+            desk_call_credit(&part->call, (uint32_t) more);
     }
 }
 
@@ -328,6 +363,9 @@ static void start_sites(struct survey *survey, struct desk *desk,
 {
     uint64_t timeout = site_timeout(survey);
 
+    survey->quarter_ms = timeout / 4 + 1;
+    ist_timer_arm_in(&survey->ahead, survey->op.loop, survey->quarter_ms,
+                     on_quarter);
     survey->n_running = survey->n_sites;
     for (uint32_t i = 0; i < survey->n_sites; i++) {
         struct survey_site *part = &survey->sites[i];
@@ -389,6 +427,7 @@ void survey_start(struct survey *survey, struct desk *desk,
 
     survey->n_running = 0;
     survey->over = false;
+    survey->ahead = (struct ist_timer){0};
     ist_op_begin(&survey->op, NULL);
     if (select_sites(survey, desk, sites, n) || prepare(survey, &q)) {
         ist_op_fail(&survey->op, -ENOMEM,

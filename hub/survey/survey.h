@@ -70,6 +70,8 @@ struct survey {
     /* Private to survey.c. */
     uint32_t n_running, window;
     bool over;
+    uint64_t quarter_ms; /* Of the sites' time. */
+    struct ist_timer ahead;
 };
 
 /* 'sites' NULL: all that the desk knows. Else n of them, ascending by name. */

@@ -584,6 +584,33 @@ static void test_a_site_that_filled_the_page_has_answered(void **state)
     done(&asked);
 }
 
+/* Credit for more than its first part would come with the merge, which a
+ * silent site holds up. */
+static void test_a_silent_site_does_not_fail_the_others(void **state)
+{
+    struct hall *hall = hall_new(4);
+    struct asked asked;
+
+    (void) state;
+    ask(hall, &asked, 40);
+    peer_rows(&hall->peers[0], 0, false, 1, 28);
+    peer_rows(&hall->peers[1], 0, true, 1, 1);
+    peer_rows(&hall->peers[2], 0, true, 1, 1);
+    assert_int_equal(hall->peers[0].credit, 0);
+    hall_run(hall, 1500);
+    assert_int_equal(hall->peers[0].credit, 12);
+    peer_rows(&hall->peers[0], 1, false, 29, 12);
+    hall_run(hall, 5000);
+    assert_int_equal(asked.n_done, 1);
+    assert_answered(&asked, 0);
+    assert_answered(&asked, 1);
+    assert_failed(&asked, 3, -ETIMEDOUT);
+    assert_int_equal(asked.survey.merge.n_page, 40);
+    assert_true(ist_merge_has_more(&asked.survey.merge));
+    done(&asked);
+    hall_free(hall);
+}
+
 static void test_one_site_fills_the_page(void **state)
 {
     struct hall *hall = *state;
@@ -629,6 +656,7 @@ int main(void)
         T(test_a_site_asked_alone_may_take_it_all),
         T(test_over_the_cap_a_site_fails_and_the_rest_stays),
         T(test_a_site_that_filled_the_page_has_answered),
+        T(test_a_silent_site_does_not_fail_the_others),
         T(test_one_site_fills_the_page),
     };
 
