@@ -114,6 +114,8 @@ struct os_list {
     struct os_filter filters[OS_FILTERS_MAX]; /* All must match. */
     size_t n_filters;
     size_t limit; /* 1 to OS_LIMIT_MAX. */
+    size_t first; /* Not 0: so many will do for now. A service that sorts as
+                   * we do is then asked for no more. */
     bool has_after;
     struct ist_place after; /* Its keys and its id. */
     enum os_ties ties;
@@ -123,6 +125,8 @@ struct os_list {
     /* Results. */
     struct os_record *records;
     size_t n_records;
+    bool has_more;      /* It ended for 'first'; to go on, list again behind
+                         * the last record. */
     unsigned n_pages;   /* HTTP exchanges. */
     uint64_t n_scanned; /* Records that the service sent. */
     uint64_t n_refused; /* Of those: too large, ambiguous, or without id. */

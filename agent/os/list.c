@@ -305,11 +305,16 @@ static void build_query(struct os_list_work *work)
         work->resource->query(&work->query, &q);
 }
 
+static size_t n_wanted(const struct os_list *list)
+{
+    return list->first && list->first < list->limit ? list->first : list->limit;
+}
+
 /* As many as are wanted where that is certain, else as many as there may be:
  * an exchange more costs more than some records more. */
 static size_t page_size(const struct os_list_work *work)
 {
-    size_t max = work->service->page_max, wanted = work->list->limit;
+    size_t max = work->service->page_max, wanted = n_wanted(work->list);
 
     if (!work->native || work->local_filter ||
         (work->list->has_after && !work->marker_is_ours && !work->n_seen))
@@ -790,7 +795,7 @@ static void page_failed(struct os_list_work *work, const struct ist_op *op)
 
 static bool enough(const struct os_list_work *work)
 {
-    return work->native && work->top.n >= work->list->limit;
+    return work->native && work->top.n >= n_wanted(work->list);
 }
 
 static void page_done(struct os_list_work *work)
@@ -806,6 +811,7 @@ static void page_done(struct os_list_work *work)
     }
     find_next(work, &next);
     if (!next.found || enough(work)) {
+        work->list->has_more = next.found && work->top.n < work->list->limit;
         finish(work, 0, true);
         return;
     }
@@ -890,6 +896,7 @@ void os_list_start(struct os_cloud *cloud, struct os_list *list)
     list->records = NULL;
     list->n_records = 0;
     list->n_pages = 0;
+    list->has_more = false;
     list->n_scanned = list->n_refused = 0;
     ist_op_begin(&list->op, NULL);
     if (!resource || !sound(list)) {

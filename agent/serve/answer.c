@@ -1,6 +1,11 @@
 /* Happy path: unpack the call, judge it, start the work, and when it is done
  * send its records frame by frame, as credit allows, until the one marked last.
  *
+ * Of a list OpenStack is first asked for no more than what the hub has given
+ * credit for: of many sites it needs few records each, and a service takes
+ * its time for every one. Credit for more means that this site is one of
+ * those that fill the page; then the rest is asked for at once.
+ *
  * It ends early when the hub cancels, when the connection is lost, or when the
  * call's time is over: then nothing more is sent, for nobody waits for it. A
  * failure of the work is an answer like any other. */
@@ -114,6 +119,7 @@ static void fail(struct serve_answer *answer, Isthmus__V1__Failure__Code code,
     answer->failure.retryable = err->retryable;
     answer->failure.text = ist_arena_strdup(&answer->arena, err->text);
     answer->has_failed = true;
+    answer->has_more = false;
     answer->n_records = answer->next_record = 0;
     answer->serve->counts.failed++;
 }
@@ -129,6 +135,16 @@ static void fail_with(struct serve_answer *answer,
 
 #define FRAME_RECORDS 256U
 
+static bool is_all_sent(const struct serve_answer *answer)
+{
+    return answer->next_record == answer->n_records;
+}
+
+static bool is_whole(const struct serve_answer *answer)
+{
+    return is_all_sent(answer) && !answer->has_more;
+}
+
 /* One frame; true when there is another one to send. */
 static bool send_frame(struct serve_answer *answer)
 {
@@ -143,7 +159,7 @@ static bool send_frame(struct serve_answer *answer)
     reply.index = answer->index;
     reply.n_records = fill_records(answer, records, at, keys, max);
     reply.records = at;
-    reply.last = answer->next_record == answer->n_records;
+    reply.last = is_whole(answer);
     if (reply.last && answer->has_failed)
         reply.failure = &answer->failure;
     reply.services = (Isthmus__V1__Service **) answer->services;
@@ -172,15 +188,21 @@ static bool send_frame(struct serve_answer *answer)
     return !reply.last;
 }
 
+static void list_on(struct serve_answer *answer);
+
 void serve_answer_pump(struct serve_answer *answer)
 {
     answer->is_stalled = false;
     if (!answer->is_ready || answer->op.state != IST_OP_RUNNING)
         return;
-    while (answer->granted > 0 || answer->next_record == answer->n_records) {
+    while (!is_all_sent(answer) || !answer->has_more) {
+        if (answer->granted == 0 && !is_whole(answer))
+            return;
         if (!send_frame(answer))
             return;
     }
+    if (answer->granted > 0)
+        list_on(answer);
 }
 
 void serve_answer_credit(struct serve_answer *answer, uint32_t records)
@@ -216,7 +238,52 @@ static void on_list_done(struct ist_op *op)
 
     answer->records = answer->list.records;
     answer->n_records = op->rc ? 0 : answer->list.n_records;
+    answer->next_record = 0;
+    answer->has_more = answer->list.has_more;
     on_work_done(answer, op);
+}
+
+static struct ist_bytes copy(struct ist_arena *arena, const void *data,
+                             size_t size)
+{
+    return (struct ist_bytes){ist_arena_dup(arena, data, size), size};
+}
+
+/* Copied, for the records themselves go. */
+static bool copy_last_place(struct serve_answer *answer,
+                            struct ist_place *place)
+{
+    const struct os_record *last = &answer->records[answer->n_records - 1];
+
+    *place = (struct ist_place){.site = ""};
+    place->id = copy(&answer->arena, last->id, strlen(last->id));
+    for (size_t i = 0; i < answer->list.n_sort; i++)
+        place->keys[i] =
+            copy(&answer->arena, last->keys[i].data, last->keys[i].size);
+    return !answer->arena.exceeded;
+}
+
+/* All the rest. */
+static void list_on(struct serve_answer *answer)
+{
+    struct os_list *list = &answer->list;
+
+    answer->is_ready = false;
+    if (!copy_last_place(answer, &list->after)) {
+        fail_with(answer, ISTHMUS__V1__FAILURE__CODE__TOO_LARGE,
+                  "no memory is left to go on with the list");
+        ready(answer);
+        return;
+    }
+    list->has_after = true;
+    list->ties = OS_TIES_AFTER_ID;
+    list->limit -= answer->n_records;
+    list->first = 0;
+    answer->records = NULL;
+    answer->n_records = answer->next_record = 0;
+    os_list_fini(list);
+    ist_op_prepare(&list->op, answer->op.loop, &answer->op, 0, on_list_done);
+    os_list_start(answer->serve->cloud, list);
 }
 
 static void on_show_done(struct ist_op *op)
@@ -294,6 +361,8 @@ static bool start_list(struct serve_answer *answer)
 
     list->kind = from->kind;
     list->limit = from->limit;
+    /* An exchange more costs more than half a page. */
+    list->first = from->window < from->limit / 2 ? from->window : 0;
     list->memory = answer->serve->conf.answer_memory;
     answer->granted = from->window;
     if (from->limit == 0 || from->limit > OS_LIMIT_MAX || from->window == 0 ||

@@ -25,6 +25,7 @@ struct serve_answer {
     size_t n_records, next_record;
     const Isthmus__V1__Service *const *services;
     size_t n_services;
+    bool has_more;    /* Behind those: the list goes on when credit comes. */
     uint64_t granted; /* Records that may still be sent. */
     uint32_t index;
     Isthmus__V1__Failure failure;

@@ -359,6 +359,91 @@ static void test_trail(void **state)
     ist_rand_unplant();
 }
 
+/* The rest of a list that ended for 'first', and how many it has. */
+static size_t rest_of(struct world *w, struct os_list *list)
+{
+    const struct os_record *last = &list->records[list->n_records - 1];
+    size_t n = list->n_records;
+    char keys[64], id[64];
+
+    snprintf(keys, sizeof(keys), "%.*s", (int) last->keys[0].size,
+             (const char *) last->keys[0].data);
+    snprintf(id, sizeof(id), "%s", last->id);
+    os_list_fini(list);
+    list->first = 0;
+    list->limit -= n;
+    after(list, keys, id, OS_TIES_AFTER_ID);
+    world_list(w, list, 1000);
+    assert_int_equal(list->op.rc, 0);
+    assert_false(list->has_more);
+    return list->n_records;
+}
+
+/* No more is asked for than what will do for now, and nothing is lost. */
+static void test_first(void **state)
+{
+    struct os_list list = list_of("server", 100);
+    struct world w;
+    char *whole;
+
+    (void) state;
+    ist_rand_plant(9);
+    world_init(&w);
+    random_servers(&w, 200);
+    sort_by(&list, "created_at", true);
+    world_list(&w, &list, 1000);
+    assert_false(list.has_more);
+    whole = strdup(world_ids(&list));
+    os_list_fini(&list);
+    list.first = 12;
+    world_list(&w, &list, 1000);
+    assert_int_equal(list.op.rc, 0);
+    assert_true(list.has_more);
+    assert_int_equal(list.n_records, 12);
+    assert_int_equal(list.n_scanned, 12);
+    assert_memory_equal(whole, world_ids(&list), strlen(world_ids(&list)));
+    assert_int_equal(rest_of(&w, &list), 88);
+    assert_int_equal(list.n_pages, 1);
+    assert_string_equal(whole + strlen(whole) - strlen(world_ids(&list)),
+                        world_ids(&list));
+    os_list_fini(&list);
+    free(whole);
+    world_fini(&w);
+    ist_rand_unplant();
+}
+
+static void test_first_is_all(void **state)
+{
+    struct os_list list = list_of("server", 100);
+    struct world w;
+
+    (void) state;
+    ist_rand_plant(9);
+    world_init(&w);
+    random_servers(&w, 50);
+    sort_by(&list, "created_at", true);
+    list.first = 50; /* As many as there are. */
+    world_list(&w, &list, 1000);
+    assert_int_equal(list.n_records, 50);
+    assert_false(list.has_more);
+    os_list_fini(&list);
+    list.first = 1000; /* Over the limit it means nothing. */
+    list.limit = 20;
+    world_list(&w, &list, 1000);
+    assert_int_equal(list.n_records, 20);
+    assert_false(list.has_more);
+    os_list_fini(&list);
+    list = list_of("server", 40); /* In our order all are read anyway. */
+    sort_by(&list, "name", false);
+    list.first = 5;
+    world_list(&w, &list, 1000);
+    assert_int_equal(list.n_records, 40);
+    assert_false(list.has_more);
+    os_list_fini(&list);
+    world_fini(&w);
+    ist_rand_unplant();
+}
+
 /* Every kind: listed, paged, shown. */
 static void test_every_kind(void **state)
 {
@@ -419,7 +504,7 @@ static void test_bad_calls(void **state)
     fails(&w, &list, OS_E_UNSUPPORTED, "no kind of resource named servers");
     list = list_of("server", 0);
     fails(&w, &list, OS_E_BAD_CALL, "out of range");
-    list = list_of("server", 1001);
+    list = list_of("server", OS_LIMIT_MAX + 1);
     fails(&w, &list, OS_E_BAD_CALL, "out of range");
     list = list_of("server", 1);
     sort_by(&list, "colour", false);
@@ -646,6 +731,8 @@ int main(void)
         cmocka_unit_test(test_pages_are_exact),
         cmocka_unit_test(test_ties),
         cmocka_unit_test(test_trail),
+        cmocka_unit_test(test_first),
+        cmocka_unit_test(test_first_is_all),
         cmocka_unit_test(test_every_kind),
         cmocka_unit_test(test_bad_calls),
         cmocka_unit_test(test_faults),
