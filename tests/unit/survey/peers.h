@@ -17,6 +17,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -53,13 +54,20 @@ struct hall {
     size_t n_peers;
 };
 
-/* Moves the clock by so much, at least. */
+/* Moves the clock by so much, at least; on a real loop, lets it move. */
 static inline void hall_run(struct hall *hall, uint64_t ms)
 {
     uint64_t until = ist_loop_now(&hall->loop) + ms;
 
-    while (ist_loop_step(&hall->loop, until))
-        ;
+    if (!hall->loop.uv) {
+        while (ist_loop_step(&hall->loop, until))
+            ;
+        return;
+    }
+    while (ist_loop_now(&hall->loop) < until) {
+        uv_run(hall->loop.uv, UV_RUN_NOWAIT);
+        usleep(500);
+    }
 }
 
 static inline void make_self(struct ist_self *self, enum ist_role role)
@@ -320,19 +328,22 @@ static inline struct peer *hall_add(struct hall *hall)
         (struct ist_bus_consumer){.queue = peer->queue, .deliver = peer_take};
     ist_bus_consume(peer->bus, &peer->requests);
     admit(hall, peer->name, &peer->self);
-    hall_run(hall, 1000);
+    hall_run(hall, 20);
     peer_presence(peer, false);
     return peer;
 }
 
-static inline struct hall *hall_new(size_t n_peers)
+static inline struct hall *hall_new_on(bool is_real, size_t n_peers)
 {
     static const struct desk_conf conf = {.calls_max = 8, .skew_ms = 30000};
     struct hall *hall = calloc(1, sizeof(*hall));
     struct ist_err err;
 
     assert_non_null(hall);
-    ist_loop_init_virtual(&hall->loop, WALL);
+    if (is_real)
+        assert_int_equal(ist_loop_init(&hall->loop), 0);
+    else
+        ist_loop_init_virtual(&hall->loop, WALL);
     make_self(&hall->self, IST_ROLE_HUB);
     hall->broker = ist_mem_broker_new(&hall->loop);
     ist_mem_exchange(hall->broker, "x.req", "topic");
@@ -344,10 +355,15 @@ static inline struct hall *hall_new(size_t n_peers)
     hall->bus = ist_mem_new(hall->broker, "hub-h1", &hall_events, hall);
     desk_init(&hall->desk, &hall->loop, hall->bus, hall->sites, &hall->self,
               "h1", &conf);
-    hall_run(hall, 1000);
+    hall_run(hall, 20);
     while (hall->n_peers < n_peers)
         hall_add(hall);
     return hall;
+}
+
+static inline struct hall *hall_new(size_t n_peers)
+{
+    return hall_new_on(false, n_peers);
 }
 
 /* No call may be open. */
