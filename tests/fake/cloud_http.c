@@ -970,33 +970,6 @@ void ist_http_resume(struct ist_http_call *call)
     ist_timer_arm_in(&t->timer, t->http->loop, 0, on_timer);
 }
 
-void ist_http_call_fini(struct ist_http_call *call)
-{
-    ist_sb_fini(&call->header_text);
-    ist_sb_fini(&call->collected);
-}
-
-const char *ist_http_header(const struct ist_http_call *call, const char *name,
-                            size_t *ret_len)
-{
-    const char *line = ist_sb_text(&call->header_text);
-    size_t len = strlen(name);
-
-    while (*line) {
-        const char *end = strstr(line, "\r\n");
-
-        if (strncasecmp(line, name, len) == 0 && line[len] == ':') {
-            line += len + 1;
-            while (*line == ' ')
-                line++;
-            *ret_len = (size_t) (end - line);
-            return line;
-        }
-        line = end + 2;
-    }
-    return NULL;
-}
-
 struct ist_http *ist_http_new(struct ist_loop *loop,
                               const struct ist_http_conf *conf)
 {
