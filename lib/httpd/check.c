@@ -131,8 +131,7 @@ static int check_host(const struct ist_check_head *head, const char **ret)
 
 /* Where the body ends must be beyond doubt, or the next request could be
  * smuggled in it. */
-static int check_framing(const struct ist_check_head *head,
-                         const struct ist_httpd_conf *conf, const char **ret)
+static int check_framing(const struct ist_check_head *head, const char **ret)
 {
     size_t n_length, n_coding;
     const char *length = find(head, "Content-Length", &n_length);
@@ -151,7 +150,8 @@ static int check_framing(const struct ist_check_head *head,
         return 0;
     if (!ist_parse_u64(length, 0, UINT64_MAX, &size))
         return refuse(400, "bad Content-Length", ret);
-    if (size > conf->body_max)
+    /* libmicrohttpd's largest number means "not known". */
+    if (size > INT64_MAX)
         return refuse(413, "body too large", ret);
     return 0;
 }
@@ -166,8 +166,21 @@ int ist_check_head(const struct ist_check_head *head,
     if (status == 0)
         status = check_host(head, ret);
     if (status == 0)
-        status = check_framing(head, conf, ret);
+        status = check_framing(head, ret);
     return status;
+}
+
+uint64_t ist_check_length(const struct ist_check_head *head)
+{
+    uint64_t size = 0;
+    size_t n;
+    const char *length = find(head, "Content-Length", &n);
+
+    if (length)
+        ist_parse_u64(length, 0, INT64_MAX, &size);
+    else if (find(head, "Transfer-Encoding", &n))
+        size = UINT64_MAX;
+    return size;
 }
 
 bool ist_check_request_id(const char *text)

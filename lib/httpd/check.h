@@ -28,6 +28,10 @@ struct ist_check_head {
 int ist_check_head(const struct ist_check_head *, const struct ist_httpd_conf *,
                    const char **ret);
 
+/* Of a good head: the length of its body, UINT64_MAX when it comes in chunks.
+ * Whether it is too large is for whoever takes it to say. */
+uint64_t ist_check_length(const struct ist_check_head *);
+
 /* "req-" and a UUID, as OpenStack writes request ids. */
 bool ist_check_request_id(const char *text);
 

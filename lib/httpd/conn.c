@@ -18,7 +18,8 @@
  * runs just as well.)
  *
  * While a request is with its handler the connection is suspended, and the
- * daemon does not look at it: a uv_poll_t of ours sees the client leave. */
+ * daemon does not look at it: a uv_poll_t of ours sees the client leave. The
+ * same while a streamed body is held back, or answered before its end. */
 #include "httpd/received.h"
 #include "httpd/server_priv.h"
 
@@ -93,6 +94,9 @@ static void on_time(struct ist_timer *timer)
     case WAIT_NEXT:
         on_next(conn);
         break;
+    case WAIT_TAKE:
+        request_cut(conn->request);
+        break;
     case WAIT_LINGER:
         conn_cut(conn);
         break;
@@ -125,6 +129,9 @@ void conn_wait_for(struct conn *conn, enum conn_wait wait)
                              : conf->idle_timeout_ms,
                          on_time);
         break;
+    case WAIT_TAKE:
+        ist_timer_arm_in(&conn->timer, loop, conf->idle_timeout_ms, on_time);
+        break;
     case WAIT_LINGER:
         ist_timer_arm_in(&conn->timer, loop, LINGER_MS, on_time);
         break;
@@ -153,7 +160,7 @@ static void on_watch(uv_poll_t *handle, int status, int events)
     (void) status, (void) events;
     uv_poll_stop(handle);
     if (conn->request)
-        request_gone(conn->request);
+        request_gone(conn->request, -ECONNRESET);
 }
 
 /* False when memory is out. */
@@ -175,6 +182,23 @@ void conn_watch(struct conn *conn)
 {
     if (watch_open(conn))
         uv_poll_start(&conn->watch, UV_DISCONNECT, on_watch);
+}
+
+static void on_writable(uv_poll_t *handle, int status, int events)
+{
+    struct conn *conn = handle->data;
+
+    (void) status, (void) events;
+    uv_poll_stop(handle);
+    if (conn->request && conn->request->stream)
+        stream_writable(conn->request->stream);
+}
+
+int conn_watch_write(struct conn *conn)
+{
+    if (!watch_open(conn))
+        return -ENOMEM;
+    return uv_poll_start(&conn->watch, UV_WRITABLE, on_writable);
 }
 
 void conn_unwatch(struct conn *conn)
@@ -266,18 +290,41 @@ void conn_shaken(struct conn *conn)
 
 /* ---- our last word ----------------------------------------------------- */
 
-void conn_write_last(struct conn *conn, const char *text, size_t len)
+ssize_t conn_write(struct conn *conn, const char *data, size_t size)
 {
     gnutls_session_t session = tls_session(conn);
+    ssize_t n;
 
     if (session) {
         /* Refuses by itself when the handshake is not over. */
-        if (gnutls_record_send(session, text, len) > 0)
-            gnutls_bye(session, GNUTLS_SHUT_WR);
-    } else if (!conn->httpd->tls) {
-        (void) !send(conn->fd, text, len, MSG_DONTWAIT | MSG_NOSIGNAL);
+        n = gnutls_record_send(session, data, size);
+        if (n == GNUTLS_E_AGAIN || n == GNUTLS_E_INTERRUPTED)
+            return -EAGAIN;
+    } else {
+        n = conn->httpd->tls
+                ? -1
+                : send(conn->fd, data, size, MSG_DONTWAIT | MSG_NOSIGNAL);
+        if (n < 0 && (errno == EAGAIN || errno == EINTR))
+            return -EAGAIN;
     }
+    return n < 0 ? -EPIPE : n;
+}
+
+void conn_bye(struct conn *conn)
+{
+    gnutls_session_t session = tls_session(conn);
+
+    if (session)
+        gnutls_bye(session, GNUTLS_SHUT_WR);
     shutdown(conn->fd, SHUT_WR);
+}
+
+void conn_write_last(struct conn *conn, const char *text, size_t len)
+{
+    if (conn_write(conn, text, len) > 0)
+        conn_bye(conn);
+    else
+        shutdown(conn->fd, SHUT_WR);
 }
 
 void conn_cut(struct conn *conn)

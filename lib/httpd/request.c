@@ -1,15 +1,19 @@
 /* One request, from its first line to the last byte of its answer.
  *
- *   HEAD ----> BODY ----> HELD ----> SENT ----> freed
- *     |          |          ^
- *     +----------+----------+   refused: whoever refuses holds it
+ *   HEAD --+--> BODY --+--> HELD ----> SENT ----> freed
+ *     |    |           |     ^          ^
+ *     |    +--> FLOW --+     |          |  answered before the body's end
+ *     |          +-----------|----------+
+ *     +--> ... --------------+   refused: whoever refuses holds it
  *
  * Happy path: libmicrohttpd tells of the request line (request_begin), then
  * calls request_access once with the head, once for each piece of body, and
- * once more when all is there. The handler is called then. If it answers
- * within the call, the answer is queued; if not, the connection is suspended,
- * and when the answer comes, resumed: request_access is called again in the
- * same state and queues it.
+ * once more when all is there. The body is collected (BODY), or streamed to
+ * who took it when the head was there (FLOW, body.c). When it is whole, the
+ * handler is called, or the stream's end told. If the answer comes within the
+ * call, it is queued; if not, the connection is suspended, and when the answer
+ * comes, resumed: request_access is called again in the same state and queues
+ * it.
  *
  * A request ends when both sides are done with it: the daemon (conn is NULL)
  * and the handler (answered). Either can be first: the daemon may have been
@@ -17,13 +21,11 @@
  *
  * Failures: a bad head is answered through the daemon like any other, as the
  * last of its connection. In the middle of a body the daemon takes no answer;
- * there it is written by hand (conn.c), and what the client still sends is
- * thrown away until it has read it. */
+ * there it is written by hand, and what the client still sends is thrown away
+ * until it has read it. */
 #include "httpd/server_priv.h"
 
 #include "base/id.h"
-#include "base/log.h"
-#include "base/parse.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -31,11 +33,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
-
-static struct request *request_of(struct ist_httpd_request *pub)
-{
-    return IST_CONTAINER(pub, struct request, pub);
-}
 
 /* ---- life -------------------------------------------------------------- */
 
@@ -82,7 +79,7 @@ void *request_begin(void *arg, const char *target, struct MHD_Connection *mhd)
     return r;
 }
 
-static void request_maybe_free(struct request *r)
+void request_maybe_free(struct request *r)
 {
     struct ist_httpd *httpd = r->httpd;
 
@@ -97,17 +94,33 @@ static void request_maybe_free(struct request *r)
     httpd_maybe_free(httpd);
 }
 
-void request_gone(struct request *r)
+void request_gone(struct request *r, int rc)
 {
     if (r->stream) {
         stream_break(r->stream);
         return;
     }
-    if (r->phase != PHASE_HELD || r->answered || r->gone)
+    if ((r->phase != PHASE_HELD && r->phase != PHASE_FLOW) || r->answered ||
+        r->gone)
         return;
     r->gone = true;
-    if (r->pub.gone)
+    if (r->phase == PHASE_FLOW && !r->over)
+        body_end(r, rc);
+    else if (r->pub.gone)
         r->pub.gone(&r->pub);
+}
+
+/* What the end of its connection means to a request. */
+static int rc_of(enum MHD_RequestTerminationCode code)
+{
+    switch (code) {
+    case MHD_REQUEST_TERMINATED_TIMEOUT_REACHED:
+        return -ETIMEDOUT;
+    case MHD_REQUEST_TERMINATED_DAEMON_SHUTDOWN:
+        return -ECANCELED;
+    default:
+        return -ECONNRESET;
+    }
 }
 
 void request_completed(void *arg, struct MHD_Connection *mhd, void **request,
@@ -116,7 +129,7 @@ void request_completed(void *arg, struct MHD_Connection *mhd, void **request,
     struct request *r = *request;
     struct conn *conn;
 
-    (void) arg, (void) mhd, (void) code;
+    (void) arg, (void) mhd;
     if (!r)
         return;
     *request = NULL;
@@ -128,12 +141,21 @@ void request_completed(void *arg, struct MHD_Connection *mhd, void **request,
     if (r->stream)
         stream_detach(r->stream);
     r->stream = NULL;
-    if (r->phase < PHASE_HELD)
+    if (r->phase < PHASE_FLOW)
         r->answered = true; /* Nobody has heard of it. */
     if (r->answered)
         request_maybe_free(r);
     else
-        request_gone(r); /* May free it. */
+        request_gone(r, rc_of(code)); /* May free it. */
+}
+
+void request_sleep(struct request *r)
+{
+    if (!r->suspended) {
+        r->suspended = true;
+        MHD_suspend_connection(r->conn->mhd);
+    }
+    conn_watch(r->conn);
 }
 
 void request_resume(struct request *r)
@@ -146,206 +168,10 @@ void request_resume(struct request *r)
     httpd_kick(r->httpd);
 }
 
-/* ---- answers ----------------------------------------------------------- */
-
-/* Headers that say how a message is framed are the daemon's. */
-static bool is_framing(const char *name)
+void request_cut(struct request *r)
 {
-    static const char *const names[] = {
-        "Connection",        "Content-Length", "Keep-Alive",
-        "Transfer-Encoding", "Trailer",        "Upgrade",
-    };
-    size_t i;
-
-    for (i = 0; i < IST_COUNT(names); i++)
-        if (strcasecmp(name, names[i]) == 0)
-            return true;
-    return false;
-}
-
-static bool is_sendable(const struct ist_httpd_header *header)
-{
-    if (is_framing(header->name))
-        return false;
-    if (header->value[0] && ist_check_header_out(header->name, header->value))
-        return true;
-    ist_log_debug("httpd", "answer header left out: %.40s", header->name);
-    return false;
-}
-
-typedef void put_header_fn(void *arg, const char *name, const char *value);
-
-/* Gives all headers of an answer but the framing to 'put'. */
-static void put_headers(const struct request *r,
-                        const struct ist_httpd_header *headers, size_t n,
-                        put_header_fn *put, void *arg)
-{
-    bool has_id = false;
-    size_t i;
-
-    for (i = 0; i < n; i++) {
-        if (!is_sendable(&headers[i]) ||
-            strcasecmp(headers[i].name, "X-Request-Id") == 0)
-            continue;
-        if (strcasecmp(headers[i].name, "X-Openstack-Request-Id") == 0)
-            has_id = true;
-        put(arg, headers[i].name, headers[i].value);
-    }
-    if (!r->pub.id[0])
-        return;
-    if (!has_id)
-        put(arg, "x-openstack-request-id", r->pub.id);
-    put(arg, "x-request-id", r->pub.id);
-}
-
-static void put_to_response(void *arg, const char *name, const char *value)
-{
-    struct MHD_Response *response = arg;
-
-    if (MHD_add_response_header(response, name, value) != MHD_YES)
-        ist_log_debug("httpd", "answer header left out: %.40s", name);
-}
-
-static void put_to_text(void *arg, const char *name, const char *value)
-{
-    struct ist_sb *text = arg;
-
-    ist_sb_printf(text, "%s: %s\r\n", name, value);
-}
-
-/* An answer the daemon would not take. */
-static void write_by_hand(struct request *r, int status,
-                          const struct ist_httpd_header *headers, size_t n,
-                          const void *body, size_t size)
-{
-    struct ist_sb text;
-
-    if (r->written || !r->conn)
-        return;
-    r->written = true;
-    ist_sb_init(&text, 0);
-    ist_sb_printf(&text, "HTTP/1.1 %d %s\r\n", status,
-                  MHD_get_reason_phrase_for((unsigned) status));
-    put_headers(r, headers, n, put_to_text, &text);
-    ist_sb_printf(&text, "Content-Length: %zu\r\nConnection: close\r\n\r\n",
-                  size);
-    if (strcmp(r->pub.method, "HEAD"))
-        ist_sb_add(&text, body, size);
-    if (text.rc == 0)
-        conn_write_last(r->conn, ist_sb_text(&text), text.len);
-    ist_sb_fini(&text);
-}
-
-static struct MHD_Response *no_memory(void)
-{
-    static char text[] = "out of memory\n";
-
-    return MHD_create_response_from_buffer(sizeof(text) - 1, text,
-                                           MHD_RESPMEM_PERSISTENT);
-}
-
-static void give_response(struct request *r, int status,
-                          struct MHD_Response *response,
-                          const struct ist_httpd_header *headers, size_t n)
-{
-    if (!response) {
-        response = no_memory();
-        status = 500;
-        n = 0;
-    }
-    if (response) {
-        put_headers(r, headers, n, put_to_response, response);
-        if (r->last)
-            MHD_add_response_header(response, "Connection", "close");
-    }
-    r->response = response;
-    r->status = status;
+    conn_cut(r->conn);
     request_resume(r);
-}
-
-void request_answer(struct request *r, int status,
-                    struct MHD_Response *response,
-                    const struct ist_httpd_header *headers, size_t n_headers)
-{
-    assert(!r->answered);
-    r->answered = true;
-    if (r->conn && !r->overtaken && !r->by_hand) {
-        give_response(r, status, response, headers, n_headers);
-        return;
-    }
-    if (response)
-        MHD_destroy_response(response);
-    request_maybe_free(r);
-}
-
-void request_overtake(struct request *r)
-{
-    static char text[] = "shutting down\n";
-
-    if (r->phase == PHASE_HELD && !r->answered && !r->overtaken && r->conn &&
-        !r->by_hand) {
-        r->last = r->overtaken = true;
-        give_response(r, 503,
-                      MHD_create_response_from_buffer(sizeof(text) - 1, text,
-                                                      MHD_RESPMEM_PERSISTENT),
-                      NULL, 0);
-    }
-}
-
-/* The answer to a HEAD may say how long the one to a GET would be:
- * libmicrohttpd learns it only from a body, which it then never asks for. */
-static ssize_t no_body(void *arg, uint64_t at, char *buf, size_t size)
-{
-    (void) arg, (void) at, (void) buf, (void) size;
-    return MHD_CONTENT_READER_END_WITH_ERROR;
-}
-
-static struct MHD_Response *response_new(const struct request *r,
-                                         const struct ist_httpd_header *headers,
-                                         size_t n, char *body, size_t size,
-                                         enum MHD_ResponseMemoryMode mode)
-{
-    uint64_t length = headers_length(headers, n);
-
-    if (strcmp(r->pub.method, "HEAD") == 0 && size == 0 && length != UINT64_MAX)
-        return MHD_create_response_from_callback(length, 1, no_body, NULL,
-                                                 NULL);
-    return MHD_create_response_from_buffer(size, body, mode);
-}
-
-void ist_httpd_reply(struct ist_httpd_request *pub, int status,
-                     const struct ist_httpd_header *headers, size_t n_headers,
-                     const void *body, size_t size)
-{
-    struct request *r = request_of(pub);
-    struct MHD_Response *response = NULL;
-
-    if (r->by_hand)
-        write_by_hand(r, status, headers, n_headers, body, size);
-    else
-        response =
-            response_new(r, headers, n_headers, size ? (char *) body : NULL,
-                         size, MHD_RESPMEM_MUST_COPY);
-    request_answer(r, status, response, headers, n_headers);
-}
-
-void ist_httpd_reply_take(struct ist_httpd_request *pub, int status,
-                          const struct ist_httpd_header *headers,
-                          size_t n_headers, char *body, size_t size)
-{
-    struct request *r = request_of(pub);
-    struct MHD_Response *response;
-
-    if (r->by_hand || size == 0) {
-        ist_httpd_reply(pub, status, headers, n_headers, body, size);
-        free(body);
-        return;
-    }
-    response =
-        response_new(r, headers, n_headers, body, size, MHD_RESPMEM_MUST_FREE);
-    if (!response)
-        free(body);
-    request_answer(r, status, response, headers, n_headers);
 }
 
 /* ---- refusals ---------------------------------------------------------- */
@@ -385,13 +211,17 @@ static void refuse_by_hand(struct request *r, int status, const char *reason)
     conn_wait_for(r->conn, WAIT_LINGER);
     refuse(r, status, reason);
     snprintf(text, sizeof(text), "%s\n", reason);
-    write_by_hand(r, status, NULL, 0, text, strlen(text));
+    answer_by_hand(r, status, NULL, 0, text, strlen(text));
 }
 
 void request_late(struct request *r)
 {
     struct conn *conn = r->conn;
 
+    if (r->phase == PHASE_FLOW) {
+        body_fail(r, -ETIMEDOUT);
+        return;
+    }
     refuse_by_hand(r, 408, "body not sent in time");
     conn_cut(conn);
 }
@@ -465,6 +295,7 @@ static int check(struct request *r, const char *version, const char **ret)
 
     if (rc)
         return rc;
+    r->pub.body_length = ist_check_length(&head);
     rc = ist_query_path(arena, r->pub.target, &r->pub.path);
     if (rc == 0)
         rc = ist_query_params(arena, r->pub.target, &r->pub.params,
@@ -488,9 +319,7 @@ static enum MHD_Result settle(struct request *r, struct MHD_Connection *mhd)
     }
     if (r->answered || r->overtaken)
         return MHD_NO; /* Out of memory. */
-    r->suspended = true;
-    MHD_suspend_connection(mhd);
-    conn_watch(r->conn);
+    request_sleep(r);
     return MHD_YES;
 }
 
@@ -529,6 +358,11 @@ static enum MHD_Result on_head(struct request *r, struct MHD_Connection *mhd,
     }
     if (status)
         return refuse_head(r, mhd, status, reason);
+    if (body_begin(r))
+        return MHD_YES;
+    if (r->pub.body_length != UINT64_MAX &&
+        r->pub.body_length > r->httpd->conf.body_max)
+        return refuse_head(r, mhd, 413, "body too large");
     r->phase = PHASE_BODY;
     conn_wait_for(r->conn, WAIT_BODY);
     return MHD_YES;
@@ -549,9 +383,14 @@ static enum MHD_Result on_piece(struct request *r, const char *data,
 static enum MHD_Result on_whole(struct request *r, struct MHD_Connection *mhd)
 {
     struct ist_httpd *httpd = r->httpd;
+    bool flowed = r->phase == PHASE_FLOW;
 
     conn_wait_for(r->conn, WAIT_ANSWER);
     r->phase = PHASE_HELD;
+    if (flowed) {
+        body_end(r, 0);
+        return settle(r, mhd);
+    }
     r->pub.body = ist_sb_text(&r->body);
     r->pub.body_size = r->body.len;
     if (httpd->closing)
@@ -571,6 +410,10 @@ enum MHD_Result request_access(void *arg, struct MHD_Connection *mhd,
     (void) arg, (void) url;
     if (!r || r->conn->cut)
         return MHD_NO;
+    if (r->again) {
+        r->again = false;
+        return MHD_YES;
+    }
     if (r->by_hand) {
         /* All of it thrown away: nothing behind it is served. */
         if (*size == 0)
@@ -582,5 +425,8 @@ enum MHD_Result request_access(void *arg, struct MHD_Connection *mhd,
         return on_head(r, mhd, method, version);
     if (r->phase == PHASE_HELD)
         return settle(r, mhd);
-    return *size ? on_piece(r, data, size) : on_whole(r, mhd);
+    if (*size == 0)
+        return on_whole(r, mhd);
+    return r->phase == PHASE_FLOW ? body_piece(r, data, size)
+                                  : on_piece(r, data, size);
 }

@@ -52,7 +52,9 @@ const struct ist_row ist_httpd_rows[] = {
     {"http.head-timeout", IST_ROW_MS, ROW(head_timeout_ms), "10s", 100, 600000,
      0, "Time for the headers of a request; 408 after it."},
     {"http.body-timeout", IST_ROW_MS, ROW(body_timeout_ms), "30s", 100, 3600000,
-     0, "Time for the body of a request; 408 after it."},
+     0,
+     "Time for the body of a request, or for some of a streamed one; 408 "
+     "after it."},
     {"http.idle-timeout", IST_ROW_MS, ROW(idle_timeout_ms), "60s", 100, 3600000,
      0, "Silence on a connection; it is closed after it."},
     IST_ROW_END,
@@ -85,7 +87,7 @@ static bool is_busy(const struct ist_httpd *httpd)
 
     LIST_FOREACH(r, &httpd->requests, sibling)
     {
-        if (r->conn && r->phase >= PHASE_HELD)
+        if (r->conn && r->phase >= PHASE_FLOW)
             return true;
     }
     return false;
@@ -192,9 +194,8 @@ static struct request *find_untold(struct ist_httpd *httpd)
 
 /* Nothing may be suspended when the daemon stops: every suspended connection
  * has a request that waits, which is answered here, or a stream, or is parked.
- * A handler
- * that is told may let go of this request and of others: so the list is begun
- * anew each time. */
+ * A handler that is told may let go of this request and of others: so the list
+ * is begun anew each time. */
 static void on_close(struct ist_timer *timer)
 {
     struct ist_httpd *httpd = IST_CONTAINER(timer, struct ist_httpd, grace);
@@ -211,7 +212,7 @@ static void on_close(struct ist_timer *timer)
     conn_unpark_all(httpd);
     while ((r = find_untold(httpd))) {
         r->told = true;
-        request_gone(r);
+        request_gone(r, -ECANCELED);
     }
     ist_timer_arm_in(&httpd->grace, httpd->loop, GRACE_MS, on_grace);
     httpd_kick(httpd);
@@ -479,6 +480,11 @@ struct ist_httpd *ist_httpd_new(struct ist_loop *loop,
         close(httpd->listen_fd);
     free(httpd);
     return NULL;
+}
+
+void ist_httpd_on_begin(struct ist_httpd *httpd, ist_httpd_begin_fn *begin)
+{
+    httpd->begin = begin;
 }
 
 unsigned ist_httpd_port(const struct ist_httpd *httpd)

@@ -3,7 +3,8 @@
  * The server checks what HTTP demands (framing, sizes, times, host, paths)
  * and refuses bad requests itself; a handler sees only whole, sane heads. A
  * request is answered exactly once, at once or later; until then the
- * connection sleeps. HTTP/1.1 only: others get 505.
+ * connection sleeps. Its body is collected before, or streamed to who asks for
+ * that (ist_httpd_on_begin). HTTP/1.1 only: others get 505.
  *
  * What is refused closes the connection, so that nothing hidden behind it is
  * served. Some input never reaches us as it was sent, because libmicrohttpd
@@ -48,7 +49,9 @@ struct ist_httpd_conf {
     uint64_t head_timeout_ms; /* Until the head is whole, TLS included: 408.
                                * On a kept connection at most twice that from
                                * its first byte. */
-    uint64_t body_timeout_ms; /* From there until the body is whole: 408. */
+    uint64_t body_timeout_ms; /* From there until the body is whole: 408. A
+                               * streamed one: without a byte of it while it
+                               * is not held back. */
     uint64_t idle_timeout_ms; /* Between requests, and for a client that takes
                                * nothing of its answer: closed. */
 };
@@ -64,7 +67,8 @@ struct ist_httpd_request {
     const char *target; /* As sent, query included. */
     const struct ist_httpd_param *params;
     size_t n_params;
-    const char *body; /* Collected; NUL-terminated. */
+    uint64_t body_length; /* As announced, 0 for none; UINT64_MAX: chunked. */
+    const char *body;     /* Collected; NUL-terminated. */
     size_t body_size;
     const char *peer;           /* "127.0.0.1", "::1" */
     char id[IST_HTTPD_ID_SIZE]; /* "req-<uuid>", the client's own if it sent a
@@ -75,9 +79,15 @@ struct ist_httpd_request {
     struct ist_loop *loop;
     uint64_t started_ms; /* Loop time when the head was complete. */
 
+    /* To be set by 'begin', see ist_httpd_on_begin(). */
+    int (*on_body)(struct ist_httpd_request *, const void *data, size_t size);
+    void (*on_end)(struct ist_httpd_request *, int rc);
+    uint64_t body_cap; /* Of a stream, in bytes; UINT64_MAX, if left: none. */
+
     /* For the handler. 'gone' is called once, from the loop, if the client
      * leaves (or only stops sending) before the answer, or if the server
-     * closes; the request must still be answered (it goes nowhere). */
+     * closes; the request must still be answered (it goes nowhere). Of a
+     * streamed body on_end tells this instead while the body is arriving. */
     void *owner;
     void (*gone)(struct ist_httpd_request *);
 };
@@ -88,6 +98,39 @@ struct ist_httpd_header {
 
 /* Called on the loop when a request is complete. */
 typedef void ist_httpd_handler_fn(void *arg, struct ist_httpd_request *);
+
+/* Called on the loop when a head is whole and good, before the body is read
+ * and before a client that expects it is sent 100. It may
+ *
+ *   - answer at once, from the head alone;
+ *   - take the body as a stream, by setting on_body and on_end (both);
+ *   - do neither: the body is collected, and the handler called.
+ *
+ * For a streamed body the handler is not called, and body_max does not count.
+ * on_body is given each piece (some 16 KiB at most; chunks and trailers are
+ * taken off) and returns 0: taken. Anything else, -EAGAIN by custom: full,
+ * nothing taken. The connection then sleeps, and the kernel's buffers push
+ * back, until ist_httpd_resume_body() has the same bytes brought again; no
+ * deadline runs meanwhile. on_end comes last and once, also without a body:
+ *
+ *   0            The body is whole.
+ *   -ECONNRESET  The client left, stopped sending, or broke the framing.
+ *   -ETIMEDOUT   No byte for body_timeout_ms.
+ *   -EMSGSIZE    Longer than body_cap. One that announces as much is not begun.
+ *   -ECANCELED   The server closes.
+ *
+ * After all of them the request must be answered: after the first as usual,
+ * after -ETIMEDOUT and -EMSGSIZE (408, 413) as the last of its connection,
+ * after the others it goes nowhere.
+ *
+ * It may be answered earlier, from anywhere, on_body included; on_body, on_end
+ * and 'gone' are never called after that. Such an answer is the last of its
+ * connection: what the client still sends is thrown away for a second, so that
+ * it comes to reading the answer, then the connection is cut. */
+typedef void ist_httpd_begin_fn(void *arg, struct ist_httpd_request *);
+
+/* Not for a request that is answered. Nothing happens if it was not full. */
+void ist_httpd_resume_body(struct ist_httpd_request *);
 
 /* A request header, any case; NULL when absent. Borrowed. */
 const char *ist_httpd_header(const struct ist_httpd_request *,
@@ -140,6 +183,9 @@ struct ist_httpd *ist_httpd_new(struct ist_loop *,
                                 const struct ist_httpd_conf *,
                                 ist_httpd_handler_fn *, ist_httpd_refuse_fn *,
                                 void *arg, struct ist_err *err);
+/* Has 'begin' called (with the same 'arg') for each request that comes from now
+ * on; NULL: all bodies are collected. */
+void ist_httpd_on_begin(struct ist_httpd *, ist_httpd_begin_fn *);
 /* Port in use, also when 'listen' said 0. */
 unsigned ist_httpd_port(const struct ist_httpd *);
 /* Stops taking connections, answers the open requests 503, cuts streams, and

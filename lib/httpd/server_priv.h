@@ -1,6 +1,7 @@
 /* What the files of this room share. The server has connections (conn.c), a
- * connection has at most one request (request.c), and a request may have been
- * answered by a stream (stream.c), which can outlive both. */
+ * connection has at most one request (request.c), whose body may be streamed
+ * (body.c). It is answered (answer.c), perhaps by a stream (stream.c), which
+ * can outlive both. */
 #ifndef HTTPD_SERVER_PRIV_H
 #define HTTPD_SERVER_PRIV_H
 
@@ -19,6 +20,7 @@ struct ist_httpd {
     struct ist_httpd_conf conf;
     ist_httpd_handler_fn *handler;
     ist_httpd_refuse_fn *refuse;
+    ist_httpd_begin_fn *begin; /* Or NULL. */
     void *arg;
 
     struct MHD_Daemon *daemon; /* NULL once stopped. */
@@ -47,8 +49,9 @@ struct ist_httpd {
 /* What a connection waits for, and so what its deadline is of. */
 enum conn_wait {
     WAIT_HEAD,   /* The first head. */
-    WAIT_BODY,   /* The rest of a request. */
+    WAIT_BODY,   /* The rest of a request, or of a stream the next piece. */
     WAIT_ANSWER, /* Us: no deadline. */
+    WAIT_TAKE,   /* The client to take some of what we write by hand. */
     WAIT_NEXT,   /* Another request, or nothing. */
     WAIT_LINGER, /* The client to read our last word. */
 };
@@ -74,8 +77,9 @@ struct conn {
 enum phase {
     PHASE_HEAD, /* The request line is known. */
     PHASE_BODY, /* The head is good; the body arrives. */
-    PHASE_HELD, /* With the handler, or whoever refuses. */
-    PHASE_SENT, /* An answer is in the daemon's hands. */
+    PHASE_FLOW, /* The same, and whoever began it knows of it. */
+    PHASE_HELD, /* Whole, with the handler; or with whoever refuses. */
+    PHASE_SENT, /* An answer is under way. */
 };
 
 struct request {
@@ -86,10 +90,14 @@ struct request {
     struct ist_check_header *headers; /* In the arena. */
     size_t n_headers;
     struct ist_sb body;
+    uint64_t n_flown; /* Bytes of a streamed body that were taken. */
     int status;
     struct MHD_Response *response;   /* Owned; the answer to be queued. */
     struct ist_httpd_stream *stream; /* Borrowed; that feeds the answer. */
     bool suspended;
+    bool again;     /* The daemon will show the head once more. */
+    bool full;      /* The body is held back. */
+    bool over;      /* on_end has been called. */
     bool last;      /* The connection ends with this request. */
     bool by_hand;   /* Too late for the daemon to answer: we write it. */
     bool written;   /* ... and have. */
@@ -118,6 +126,8 @@ void conn_wait_for(struct conn *, enum conn_wait);
 /* Watches for the client leaving, while the daemon does not. */
 void conn_watch(struct conn *);
 void conn_unwatch(struct conn *);
+/* Calls stream_writable() as soon as the socket takes something. */
+int conn_watch_write(struct conn *);
 
 /* Its first request is here. */
 void conn_shaken(struct conn *);
@@ -127,8 +137,12 @@ void conn_shaken(struct conn *);
 void conn_park_all(struct ist_httpd *);
 void conn_unpark_all(struct ist_httpd *);
 
-/* Writes bytes past the daemon, which must not be sending, and closes our
- * direction. What does not fit the socket's buffer is lost. */
+/* Writes past the daemon, which must not be sending: how many bytes, -EAGAIN,
+ * or -EPIPE. After -EAGAIN the same bytes must come again. */
+ssize_t conn_write(struct conn *, const char *data, size_t size);
+/* Closes our direction. */
+void conn_bye(struct conn *);
+/* Both. What does not fit the socket's buffer is lost. */
 void conn_write_last(struct conn *, const char *text, size_t len);
 
 /* No byte more in either direction; the daemon notices and closes. */
@@ -145,17 +159,52 @@ void request_completed(void *arg, struct MHD_Connection *, void **request,
                        enum MHD_RequestTerminationCode);
 
 /* The client left, or we give up: tells who holds it. */
-void request_gone(struct request *);
+void request_gone(struct request *, int rc);
 /* The body did not come in time. */
 void request_late(struct request *);
-/* Answers 503 in the handler's place, if it has not answered. */
-void request_overtake(struct request *);
+/* Frees what both sides are done with. */
+void request_maybe_free(struct request *);
 
-/* Wakes the connection of a request that has something for it. */
+/* Puts the connection to sleep, watching for the client leaving... */
+void request_sleep(struct request *);
+/* ... and wakes it. */
 void request_resume(struct request *);
+/* Cuts the connection, asleep or not. */
+void request_cut(struct request *);
+
+/* ---- body.c */
+
+/* Offers a good head to 'begin'. True if it took the body or answered. */
+bool body_begin(struct request *);
+/* A piece; the daemon's callback. */
+enum MHD_Result body_piece(struct request *, const char *data, size_t *size);
+/* It has ended: tells who took it. The request may then be answered, and if
+ * its connection is closed, freed. */
+void body_end(struct request *, int rc);
+/* It ends here, though the client is there: has no more of it read. */
+void body_fail(struct request *, int rc);
+
+/* ---- answer.c */
+
+struct request *request_of(struct ist_httpd_request *);
+
+/* Is the daemon unable to take its answer, because the body is under way? */
+bool request_is_early(const struct request *);
+
 /* Takes the response, which may be NULL (memory is out). */
 void request_answer(struct request *, int status, struct MHD_Response *,
                     const struct ist_httpd_header *, size_t n_headers);
+/* Answers 503 in the handler's place, if it has not answered. */
+void request_overtake(struct request *);
+
+/* Status line and headers as they are sent, without the framing and without
+ * the empty line. */
+void answer_head(struct ist_sb *, const struct request *, int status,
+                 const struct ist_httpd_header *, size_t n_headers);
+/* The refusal of a request whose body is under way. */
+void answer_by_hand(struct request *, int status,
+                    const struct ist_httpd_header *, size_t n_headers,
+                    const void *body, size_t size);
 
 /* ---- stream.c */
 
@@ -164,6 +213,11 @@ void stream_break(struct ist_httpd_stream *);
 void stream_break_all(struct ist_httpd *);
 /* The request it answers is over. */
 void stream_detach(struct ist_httpd_stream *);
+/* The socket takes more of what is written by hand. */
+void stream_writable(struct ist_httpd_stream *);
+/* A whole answer to a request that is early. */
+void stream_reply(struct request *, int status, const struct ist_httpd_header *,
+                  size_t n_headers, const void *body, size_t size);
 
 /* A Content-Length among the headers; UINT64_MAX when there is none. */
 uint64_t headers_length(const struct ist_httpd_header *, size_t n_headers);

@@ -11,7 +11,6 @@ static const struct ist_httpd_conf conf = {
     .line_max = 64,
     .header_max = 64,
     .headers_max = 4,
-    .body_max = 1000,
 };
 
 struct row {
@@ -102,7 +101,21 @@ static void test_head(void **state)
         {400, "GET", "/", "HTTP/1.1", {"Host: h", "a: b\x01"}},
         {400, "GET", "/", "HTTP/1.1", {"Host: h", "a: b\rc"}},
         {400, "GET", "/", "HTTP/1.1", {"Host: h", "a: b\x7f"}},
-        {413, "POST", "/", "HTTP/1.1", {"Host: h", "Content-Length: 1001"}},
+        {0,
+         "POST",
+         "/",
+         "HTTP/1.1",
+         {"Host: h", "Content-Length: 9223372036854775807"}},
+        {413,
+         "POST",
+         "/",
+         "HTTP/1.1",
+         {"Host: h", "Content-Length: 9223372036854775808"}},
+        {413,
+         "POST",
+         "/",
+         "HTTP/1.1",
+         {"Host: h", "Content-Length: 18446744073709551615"}},
         {400, "POST", "/", "HTTP/1.1", {"Host: h", "Content-Length: +1"}},
         {400, "POST", "/", "HTTP/1.1", {"Host: h", "Content-Length: 1,1"}},
         {400,
@@ -137,6 +150,26 @@ static void test_head(void **state)
         if (status != rows[i].status)
             fail_msg("row %zu: %d instead of %d", i, status, rows[i].status);
     }
+}
+
+static uint64_t length_of(const char *name, const char *value)
+{
+    const struct ist_check_header header = {name, value, strlen(name),
+                                            strlen(value)};
+    const struct ist_check_head head = {"PUT", "/", "HTTP/1.1", &header, 1};
+
+    return ist_check_length(&head);
+}
+
+static void test_length(void **state)
+{
+    (void) state;
+    assert_int_equal(length_of("Host", "h"), 0);
+    assert_int_equal(length_of("content-length", "0"), 0);
+    assert_int_equal(length_of("Content-Length", "1001"), 1001);
+    assert_true(length_of("Content-Length", "9223372036854775807") ==
+                INT64_MAX);
+    assert_true(length_of("Transfer-Encoding", "Chunked") == UINT64_MAX);
 }
 
 static void test_request_id(void **state)
@@ -174,6 +207,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_head),
+        cmocka_unit_test(test_length),
         cmocka_unit_test(test_request_id),
         cmocka_unit_test(test_header_out),
     };
