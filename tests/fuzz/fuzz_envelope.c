@@ -1,6 +1,7 @@
 /* Envelope opening. First byte 0: the rest is what the broker delivers. Else
  * the rest is taken as the inside of a box that a peer sealed with the right
  * key: the hostile site, which gets past the cryptography. */
+#include "../unit/identity.h"
 #include "base/rand.h"
 #include "codec/seal.h"
 
@@ -22,7 +23,6 @@ static struct ist_peer *find(void *arg, const uint8_t id[16])
 static void setup(void)
 {
     struct ist_self *both[] = {&self, &other};
-    struct ist_peer *peers[] = {&to_self, &to_other};
 
     assert(sodium_init() >= 0);
     ist_rand_plant(1);
@@ -32,15 +32,8 @@ static void setup(void)
         both[i]->epoch = 1;
         ist_self_make_keys(both[i]);
     }
-    for (int i = 0; i < 2; i++) {
-        peers[i]->uid = both[i]->uid;
-        peers[i]->role = both[i]->role;
-        peers[i]->kinds = UINT32_MAX;
-        peers[i]->not_after_ms = UINT64_MAX / 2;
-        memcpy(peers[i]->sealing_public, both[i]->sealing_public, 32);
-        memcpy(peers[i]->signing_public, both[i]->signing_public, 32);
-        assert(ist_peer_join(peers[i], both[1 - i]) == 0);
-    }
+    to_self = identity_peer(&self, &other);
+    to_other = identity_peer(&other, &self);
 }
 
 static void box_up(const uint8_t *plain, size_t size, struct ist_sb *wire)

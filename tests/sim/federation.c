@@ -3,6 +3,7 @@
  * and made anew when its time has come. */
 #include "federation.h"
 
+#include "../unit/identity.h"
 #include "cloud.h"
 
 #include <assert.h>
@@ -45,35 +46,6 @@ void federation_make_keys(uint32_t n)
         agent_keys[i].uid.b[15] = (uint8_t) i;
         ist_self_make_keys(&agent_keys[i]);
     }
-}
-
-static struct ist_peer peer_of(const struct ist_self *of,
-                               const struct ist_self *self)
-{
-    struct ist_peer peer = {.uid = of->uid,
-                            .role = of->role,
-                            .kinds = UINT32_MAX,
-                            .not_after_ms = UINT64_MAX / 2};
-    int rc;
-
-    memcpy(peer.signing_public, of->signing_public, 32);
-    memcpy(peer.sealing_public, of->sealing_public, 32);
-    rc = ist_peer_join(&peer, self);
-    assert(rc == 0);
-    (void) rc;
-    return peer;
-}
-
-static struct ist_delegation delegation_of(const struct ist_self *of)
-{
-    struct ist_delegation delegation = {.subject = of->uid,
-                                        .kinds = UINT32_MAX,
-                                        .not_after_ms = UINT64_MAX / 2,
-                                        .serial = 1};
-
-    memcpy(delegation.signing_key, of->signing_public, 32);
-    memcpy(delegation.sealing_key, of->sealing_public, 32);
-    return delegation;
 }
 
 /* Agents */
@@ -140,7 +112,7 @@ static void agent_start(struct sim_agent *agent)
 
     agent->self = agent_keys[i];
     agent->self.epoch = ++agent->node.epoch;
-    agent->hub = peer_of(&hub_keys, &agent->self);
+    agent->hub = identity_peer(&hub_keys, &agent->self);
     snprintf(url[i], sizeof(url[i]), "http://%s.sim:5000/v3",
              agent->site->name);
     agent->entry = (struct ist_cloud_entry){.auth = IST_CLOUD_PASSWORD,
@@ -263,7 +235,7 @@ static void hub_start(struct sim_hub *hub)
         sites_new(fed->loop, NULL, &hub->self, on_site_changed, hub, &err);
     assert(hub->sites);
     for (uint32_t i = 0; i < fed->world->n_sites; i++) {
-        struct ist_delegation delegation = delegation_of(&agent_keys[i]);
+        struct ist_delegation delegation = identity_delegation(&agent_keys[i]);
 
         sites_admit(hub->sites, fed->world->sites[i].name, &delegation);
     }

@@ -1,5 +1,6 @@
 #include "codec/seal.h"
 
+#include "../identity.h"
 #include "base/rand.h"
 
 #include <errno.h>
@@ -23,33 +24,14 @@ struct pair {
     struct ist_peer *from;
 };
 
-static void make_self(struct ist_self *self, enum ist_role role, uint64_t epoch)
-{
-    *self = (struct ist_self){.role = role, .epoch = epoch};
-    self->uid = ist_id_random();
-    ist_self_make_keys(self);
-}
-
-static void make_peer(struct ist_peer *peer, const struct ist_self *of,
-                      const struct ist_self *self)
-{
-    *peer = (struct ist_peer){.uid = of->uid,
-                              .role = of->role,
-                              .kinds = UINT32_MAX,
-                              .not_after_ms = UINT64_MAX / 2};
-    memcpy(peer->signing_public, of->signing_public, 32);
-    memcpy(peer->sealing_public, of->sealing_public, 32);
-    assert_int_equal(ist_peer_join(peer, self), 0);
-}
-
 static int setup(void **state)
 {
     struct pair *p = calloc(1, sizeof(*p));
 
-    make_self(&p->hub, IST_ROLE_HUB, 7);
-    make_self(&p->site, IST_ROLE_SITE, 9);
-    make_peer(&p->to_site, &p->site, &p->hub);
-    make_peer(&p->to_hub, &p->hub, &p->site);
+    identity_make(&p->hub, IST_ROLE_HUB, 7);
+    identity_make(&p->site, IST_ROLE_SITE, 9);
+    p->to_site = identity_peer(&p->site, &p->hub);
+    p->to_hub = identity_peer(&p->hub, &p->site);
     ist_arena_init(&p->arena, 64 * 1024 * 1024);
     ist_sb_init(&p->wire, 0);
     *state = p;

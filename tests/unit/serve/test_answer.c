@@ -3,6 +3,7 @@
  * reason comes first. */
 #include "serve/answer.h"
 
+#include "../identity.h"
 #include "bus/mem.h"
 #include "codec/unpack.h"
 #include "serve/serve.h"
@@ -309,25 +310,6 @@ static void assert_complete(const struct box *box, size_t n_records)
 
 /* Set-up */
 
-static void make_self(struct ist_self *self, enum ist_role role)
-{
-    *self = (struct ist_self){.role = role, .epoch = 5};
-    self->uid = ist_id_random();
-    ist_self_make_keys(self);
-}
-
-static void make_peer(struct ist_peer *peer, const struct ist_self *of,
-                      const struct ist_self *self)
-{
-    *peer = (struct ist_peer){.uid = of->uid,
-                              .role = of->role,
-                              .kinds = UINT32_MAX,
-                              .not_after_ms = UINT64_MAX / 2};
-    memcpy(peer->signing_public, of->signing_public, 32);
-    memcpy(peer->sealing_public, of->sealing_public, 32);
-    assert_int_equal(ist_peer_join(peer, self), 0);
-}
-
 static struct policy *load_policy(void)
 {
     static const char rules[] = "mode: active\nrules:\n"
@@ -400,11 +382,11 @@ static int setup(void **state)
 
     memset(&cloud, 0, sizeof(cloud));
     ist_loop_init_virtual(&box->loop, WALL);
-    make_self(&box->hub, IST_ROLE_HUB);
-    make_self(&box->site, IST_ROLE_SITE);
+    identity_make(&box->hub, IST_ROLE_HUB, 5);
+    identity_make(&box->site, IST_ROLE_SITE, 5);
     box->mind_epoch = box->site.epoch;
-    make_peer(&box->to_site, &box->site, &box->hub);
-    make_peer(&box->to_hub, &box->hub, &box->site);
+    box->to_site = identity_peer(&box->site, &box->hub);
+    box->to_hub = identity_peer(&box->hub, &box->site);
     ist_arena_init(&box->arena, 64U << 20);
     box->policy = load_policy();
     box->broker = ist_mem_broker_new(&box->loop);

@@ -2,6 +2,7 @@
  * answered once, and never again, also after a restart. */
 #include "serve/command.h"
 
+#include "../identity.h"
 #include "bus/mem.h"
 
 #include <setjmp.h>
@@ -33,25 +34,6 @@ struct box {
     unsigned n_results;
     struct ist_sb wire; /* The last command sealed. */
 };
-
-static void make_self(struct ist_self *self, enum ist_role role)
-{
-    *self = (struct ist_self){.role = role, .epoch = 5};
-    self->uid = ist_id_random();
-    ist_self_make_keys(self);
-}
-
-static void make_peer(struct ist_peer *peer, const struct ist_self *of,
-                      const struct ist_self *self)
-{
-    *peer = (struct ist_peer){.uid = of->uid,
-                              .role = of->role,
-                              .kinds = UINT32_MAX,
-                              .not_after_ms = UINT64_MAX / 2};
-    memcpy(peer->signing_public, of->signing_public, 32);
-    memcpy(peer->sealing_public, of->sealing_public, 32);
-    assert_int_equal(ist_peer_join(peer, self), 0);
-}
 
 static void settle(struct box *box)
 {
@@ -112,10 +94,10 @@ static int setup(void **state)
     assert_non_null(mkdtemp(box->dir));
     snprintf(box->path, sizeof(box->path), "%s/seen.db", box->dir);
     ist_loop_init_virtual(&box->loop, WALL);
-    make_self(&box->hub, IST_ROLE_HUB);
-    make_self(&box->site, IST_ROLE_SITE);
-    make_peer(&box->to_site, &box->site, &box->hub);
-    make_peer(&box->to_hub, &box->hub, &box->site);
+    identity_make(&box->hub, IST_ROLE_HUB, 5);
+    identity_make(&box->site, IST_ROLE_SITE, 5);
+    box->to_site = identity_peer(&box->site, &box->hub);
+    box->to_hub = identity_peer(&box->hub, &box->site);
     ist_sb_init(&box->wire, 0);
     box->broker = ist_mem_broker_new(&box->loop);
     ist_mem_exchange(box->broker, "x.req", "topic");

@@ -4,6 +4,7 @@
 #ifndef UNIT_SURVEY_PEERS_H
 #define UNIT_SURVEY_PEERS_H
 
+#include "../identity.h"
 #include "bus/mem.h"
 #include "codec/unpack.h"
 #include "survey/survey.h"
@@ -68,13 +69,6 @@ static inline void hall_run(struct hall *hall, uint64_t ms)
         uv_run(hall->loop.uv, UV_RUN_NOWAIT);
         usleep(500);
     }
-}
-
-static inline void make_self(struct ist_self *self, enum ist_role role)
-{
-    *self = (struct ist_self){.role = role, .epoch = 5};
-    self->uid = ist_id_random();
-    ist_self_make_keys(self);
 }
 
 static inline void peer_take(struct ist_bus_consumer *consumer,
@@ -272,28 +266,11 @@ static inline void on_hall_site(void *owner, struct sites_site *site,
 static const struct ist_bus_events hall_events = {.down = on_hall_down};
 static const struct ist_bus_events no_events = {0};
 
-static inline void join(struct ist_peer *peer, const struct ist_self *of,
-                        const struct ist_self *self)
-{
-    *peer = (struct ist_peer){.uid = of->uid,
-                              .role = of->role,
-                              .kinds = UINT32_MAX,
-                              .not_after_ms = UINT64_MAX / 2};
-    memcpy(peer->signing_public, of->signing_public, 32);
-    memcpy(peer->sealing_public, of->sealing_public, 32);
-    assert_int_equal(ist_peer_join(peer, self), 0);
-}
-
 static inline void admit(struct hall *hall, const char *name,
                          const struct ist_self *self)
 {
-    struct ist_delegation delegation = {.subject = self->uid,
-                                        .kinds = UINT32_MAX,
-                                        .not_after_ms = UINT64_MAX / 2,
-                                        .serial = 1};
+    struct ist_delegation delegation = identity_delegation(self);
 
-    memcpy(delegation.signing_key, self->signing_public, 32);
-    memcpy(delegation.sealing_key, self->sealing_public, 32);
     sites_admit(hall->sites, name, &delegation);
 }
 
@@ -302,7 +279,7 @@ static inline void hall_replace(struct hall *hall, size_t i)
 {
     struct ist_self other;
 
-    make_self(&other, IST_ROLE_SITE);
+    identity_make(&other, IST_ROLE_SITE, 5);
     admit(hall, hall->peers[i].name, &other);
 }
 
@@ -318,8 +295,8 @@ static inline struct peer *hall_add(struct hall *hall)
              (char) ('a' + (char) hall->n_peers++));
     snprintf(peer->queue, sizeof(peer->queue), "site.%s.req", peer->name);
     snprintf(key, sizeof(key), "site.%s", peer->name);
-    make_self(&peer->self, IST_ROLE_SITE);
-    join(&peer->hub, &hall->self, &peer->self);
+    identity_make(&peer->self, IST_ROLE_SITE, 5);
+    peer->hub = identity_peer(&hall->self, &peer->self);
     ist_arena_init(&peer->arena, 64U << 20);
     ist_mem_queue(hall->broker, peer->queue, 0, 0);
     ist_mem_bind(hall->broker, peer->queue, "x.req", key);
@@ -344,7 +321,7 @@ static inline struct hall *hall_new_on(bool is_real, size_t n_peers)
         assert_int_equal(ist_loop_init(&hall->loop), 0);
     else
         ist_loop_init_virtual(&hall->loop, WALL);
-    make_self(&hall->self, IST_ROLE_HUB);
+    identity_make(&hall->self, IST_ROLE_HUB, 5);
     hall->broker = ist_mem_broker_new(&hall->loop);
     ist_mem_exchange(hall->broker, "x.req", "topic");
     ist_mem_exchange(hall->broker, "x.rep", "topic");
