@@ -2,7 +2,6 @@
 
 #include "base/scope.h"
 
-#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -23,16 +22,21 @@ static int help(const struct ist_program *program)
     return 0;
 }
 
-static bool asks_for_help(const char *word)
+static int version(const struct ist_program *program)
 {
-    static const char *const words[] = {"help", "--help", "-h"};
-
-    for (size_t i = 0; i < IST_COUNT(words); i++) {
-        if (strcmp(word, words[i]) == 0)
-            return true;
-    }
-    return false;
+    printf("%s " IST_VERSION "\n", program->name);
+    return 0;
 }
+
+static const struct {
+    const char *word;
+    int (*run)(const struct ist_program *);
+} common[] = {
+    {"--version", version},
+    {"help", help},
+    {"--help", help},
+    {"-h", help},
+};
 
 int ist_program_run(const struct ist_program *program, int argc, char **argv)
 {
@@ -42,11 +46,9 @@ int ist_program_run(const struct ist_program *program, int argc, char **argv)
         if (strcmp(argv[1], word->word) == 0)
             return word->run(argc - 1, argv + 1);
     }
-    if (argc > 1 && asks_for_help(argv[1]))
-        return help(program);
-    if (argc > 1 && strcmp(argv[1], "--version") == 0) {
-        printf("%s " IST_VERSION "\n", program->name);
-        return 0;
+    for (size_t i = 0; argc > 1 && i < IST_COUNT(common); i++) {
+        if (strcmp(argv[1], common[i].word) == 0)
+            return common[i].run(program);
     }
     if (argc > 1)
         fprintf(stderr, "%s: there is no '%s'\n", program->name, argv[1]);

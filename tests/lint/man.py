@@ -21,9 +21,10 @@ SETTINGS = {
 # Pages of daemons, and the sources of their command lines.
 DAEMONS = {
     "isthmus-agent.8": ("agent/main.c", "agent/keys/command.c",
-                        "lib/conf/start.c"),
+                        "lib/base/program.c", "lib/conf/start.c"),
     "isthmus-hub.8": ("hub/main.c", "hub/admin/setup.c", "hub/admin/site.c",
-                      "hub/admin/topology_command.c", "lib/conf/start.c"),
+                      "hub/admin/topology_command.c", "lib/base/program.c",
+                      "lib/conf/start.c"),
 }
 
 ROWS = re.compile(r"struct ist_row \w+\[\] = \{(.*?)IST_ROW_END", re.S)
