@@ -9,14 +9,15 @@
 static const struct {
     int status;
     const char *code, *title;
+    bool is_ours; /* Never the server's own refusal. */
 } rows[] = {
-    [API_BAD_PARAMETER] = {400, "bad_parameter", "Bad query parameter"},
+    [API_BAD_PARAMETER] = {400, "bad_parameter", "Bad query parameter", true},
     [API_BAD_REQUEST] = {400, "bad_request", "Bad request"},
     [API_UNAUTHORIZED] = {401, "unauthorized", "Login needed"},
     [API_NOT_FOUND] = {404, "not_found", "Not found"},
     [API_METHOD] = {405, "method_not_allowed", "Method not allowed"},
-    [API_PARTIAL] = {504, "partial", "Not every site answered"},
-    [API_UNREACHABLE] = {503, "unreachable", "Not every site answered"},
+    [API_PARTIAL] = {504, "partial", "Not every site answered", true},
+    [API_UNREACHABLE] = {503, "unreachable", "Not every site answered", true},
     [API_TOO_LARGE] = {413, "too_large", "Request body too large"},
     [API_URI_TOO_LONG] = {414, "uri_too_long", "Request line too long"},
     [API_HEADERS] = {431, "headers_too_large", "Headers too large"},
@@ -129,7 +130,7 @@ void api_problem_refuse(void *arg, struct ist_httpd_request *request,
 {
     (void) arg;
     for (size_t i = 0; i < IST_COUNT(rows); i++) {
-        if (rows[i].status == status && i != API_BAD_PARAMETER) {
+        if (rows[i].status == status && !rows[i].is_ours) {
             reply(request, (enum api_problem) i, status, NULL, reason);
             return;
         }

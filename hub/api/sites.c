@@ -56,6 +56,16 @@ static void put_service_names(struct ist_sb *out, const struct sites_site *site)
     ist_sb_putc(out, ']');
 }
 
+/* Both requests take none. */
+static bool has_params(struct ist_httpd_request *http)
+{
+    if (http->n_params)
+        api_problem_reply(http, API_BAD_PARAMETER, NULL,
+                          "'%.40s' is not a parameter of this request",
+                          http->params[0].name);
+    return http->n_params > 0;
+}
+
 void api_list_sites(const struct api_request *request)
 {
     struct sites *sites = request->api->sites;
@@ -63,12 +73,8 @@ void api_list_sites(const struct api_request *request)
     struct ist_sb out;
     bool first = true;
 
-    if (request->http->n_params) {
-        api_problem_reply(request->http, API_BAD_PARAMETER, NULL,
-                          "'%.40s' is not a parameter of this request",
-                          request->http->params[0].name);
+    if (has_params(request->http))
         return;
-    }
     ist_sb_init(&out, 0);
     ist_sb_puts(&out, "{\"items\":[");
     while ((site = sites_next(sites, site))) {
@@ -173,6 +179,8 @@ void api_show_site(const struct api_request *request)
     struct sites_site *site = sites_find(request->api->sites, request->word);
     struct probing *probing;
 
+    if (has_params(request->http))
+        return;
     if (!site || site->state == SITES_REMOVED) {
         api_problem_reply(request->http, API_NOT_FOUND, NULL,
                           "There is no site '%.40s'.", request->word);

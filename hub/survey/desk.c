@@ -266,7 +266,8 @@ static void take_failure(struct desk_call *call,
     call->failure = failure->code;
     ist_err_set(&call->op.err, DESK_FAILED, "%s",
                 failure->text[0] ? failure->text : "failed without a reason");
-    call->op.err.http = (int) failure->http;
+    if (failure->http >= 100 && failure->http <= 599)
+        call->op.err.http = (int) failure->http;
     call->op.err.retryable = failure->retryable;
     end(call, DESK_FAILED);
 }

@@ -31,6 +31,13 @@ struct box {
     struct client client;
 };
 
+#define AWAIT(box, condition)                                                  \
+    do {                                                                       \
+        for (int i_ = 0; i_ < 2000 && !(condition); i_++)                      \
+            hall_run((box)->hall, 2);                                          \
+        assert_true(condition);                                                \
+    } while (0)
+
 /* The client */
 
 static void begin(struct box *box, const char *method, const char *target,
@@ -47,13 +54,14 @@ static void begin(struct box *box, const char *method, const char *target,
                        "Authorization: Bearer %s\r\nConnection: close\r\n\r\n",
                        method, target, token);
 
+    for (size_t i = 0; i < box->hall->n_peers; i++)
+        box->hall->peers[i].call = NULL;
     json_decref(client->body);
     *client = (struct client){.fd = socket(AF_INET, SOCK_STREAM, 0)};
     assert_true(client->fd >= 0);
     assert_int_equal(connect(client->fd, (void *) &to, sizeof(to)), 0);
     assert_int_equal(write(client->fd, text, (size_t) len), len);
     fcntl(client->fd, F_SETFL, O_NONBLOCK);
-    hall_run(box->hall, 20);
 }
 
 /* Until the server has said it all: the status, and the body as JSON. */
@@ -128,21 +136,22 @@ static void on_closed(void *arg)
     ((struct box *) arg)->closed = true;
 }
 
+static char any_port[] = "127.0.0.1:0";
+static const struct ist_httpd_conf http_conf = {.listen = any_port,
+                                                .connections_max = 16,
+                                                .per_address_max = 16,
+                                                .line_max = 8192,
+                                                .header_max = 8192,
+                                                .headers_max = 64,
+                                                .body_max = 65536,
+                                                .head_timeout_ms = 30000,
+                                                .body_timeout_ms = 30000,
+                                                .idle_timeout_ms = 30000};
+
 static void open_api(struct box *box)
 {
-    static char listen[] = "127.0.0.1:0";
     char path[] = "/tmp/isthmus-api-XXXXXX";
     struct api_conf conf = {.token_file = path, .request_memory = 1U << 20};
-    struct ist_httpd_conf http = {.listen = listen,
-                                  .connections_max = 16,
-                                  .per_address_max = 16,
-                                  .line_max = 8192,
-                                  .header_max = 8192,
-                                  .headers_max = 64,
-                                  .body_max = 65536,
-                                  .head_timeout_ms = 30000,
-                                  .body_timeout_ms = 30000,
-                                  .idle_timeout_ms = 30000};
     struct ist_err err;
     int fd = mkstemp(path), rc;
 
@@ -150,8 +159,8 @@ static void open_api(struct box *box)
     assert_int_equal(write(fd, TOKEN "\n", sizeof(TOKEN)), sizeof(TOKEN));
     close(fd);
     rc = api_open(&box->api, &box->hall->loop, &box->hall->desk,
-                  box->hall->sites, &box->metrics, &box->health, &conf, &http,
-                  &err);
+                  box->hall->sites, &box->metrics, &box->health, &conf,
+                  &http_conf, &err);
     unlink(path);
     assert_int_equal(rc, 0);
 }
@@ -175,9 +184,7 @@ static int teardown(void **state)
     assert_int_equal(box->api.n_open, 0);
     if (box->api.httpd)
         api_close(&box->api, on_closed, box);
-    for (int i = 0; i < 1000 && !box->closed; i++)
-        hall_run(box->hall, 2);
-    assert_true(box->closed);
+    AWAIT(box, box->closed);
     ist_metrics_fini(&box->metrics);
     json_decref(box->client.body);
     hall_free(box->hall);
@@ -217,6 +224,7 @@ static void test_next_leads_on(void **state)
     assert_non_null(strstr(box->client.text, "rel=\"next\""));
     snprintf(next, sizeof(next), "%s", text_at(box, "next"));
     begin(box, "GET", next, TOKEN);
+    AWAIT(box, box->hall->peers[0].call);
     assert_string_equal(box->hall->peers[0].call->list->after->id, "sa-2");
     peer_rows(&box->hall->peers[0], 0, true, 3, 1);
     peer_rows(&box->hall->peers[1], 0, true, 9, 1);
@@ -354,6 +362,7 @@ static void test_what_is_refused_at_once(void **state)
         {"GET", "/api/v1/servers/x?limit=1", TOKEN, 400, "bad_parameter"},
         {"GET", "/api/v1/sites?x=1", TOKEN, 400, "bad_parameter"},
         {"GET", "/api/v1/sites/sc", TOKEN, 404, "not_found"},
+        {"GET", "/api/v1/sites/sa?x=1", TOKEN, 400, "bad_parameter"},
     };
     struct box *box = *state;
 
@@ -413,23 +422,76 @@ static void test_a_hostile_reason_is_only_text(void **state)
     assert_null(strchr(box->client.text, '\x1B'));
 }
 
+/* What is no HTTP status is none. */
+static void test_a_service_s_status_is_one(void **state)
+{
+    static const uint32_t numbers[] = {UINT32_MAX, 7, 1000, 502};
+    Isthmus__V1__Failure failure = ISTHMUS__V1__FAILURE__INIT;
+    struct box *box = *state;
+    struct rows rows;
+
+    for (size_t i = 0; i < IST_COUNT(numbers); i++) {
+        begin(box, "GET", "/api/v1/servers?sort=name&site=sa", TOKEN);
+        rows_init(&rows, 0, true);
+        failure.http = numbers[i];
+        rows.reply.failure = &failure;
+        peer_reply(&box->hall->peers[0], &rows.reply);
+        finish(box);
+        if (numbers[i] == 502)
+            assert_int_equal(
+                json_integer_value(at(box, "sites.0.upstream_status")), 502);
+        else
+            assert_null(at(box, "sites.0.upstream_status"));
+    }
+}
+
 /* Endings */
+
+static void test_a_hub_that_goes_down_is_busy(void **state)
+{
+    struct box *box = *state;
+
+    box->api.stopping = true;
+    get(box, "/api/v1/servers");
+    assert_problem(box, 503, "busy");
+}
+
+static void refuse_all(void *arg, struct ist_httpd_request *request)
+{
+    api_problem_refuse(arg, request, 503, "shutting down");
+}
+
+/* The server refuses what comes while it closes: no site is to blame. */
+static void test_the_server_s_own_503_is_busy(void **state)
+{
+    struct box *box = *state;
+    struct ist_httpd *server = box->api.httpd;
+    struct ist_err err;
+
+    box->api.httpd = ist_httpd_new(&box->hall->loop, &http_conf, refuse_all,
+                                   NULL, NULL, &err);
+    assert_non_null(box->api.httpd);
+    get(box, "/api/v1/servers");
+    assert_problem(box, 503, "busy");
+    ist_httpd_close(box->api.httpd, NULL, NULL);
+    hall_run(box->hall, 50);
+    box->api.httpd = server;
+}
 
 static void test_a_client_that_leaves_ends_the_calls(void **state)
 {
     struct box *box = *state;
 
     begin(box, "GET", "/api/v1/servers", TOKEN);
-    assert_int_equal(box->api.n_open, 1);
+    AWAIT(box, box->hall->peers[0].call);
     close(box->client.fd);
-    hall_run(box->hall, 50);
-    assert_int_equal(box->api.n_open, 0);
-    assert_int_equal(box->hall->peers[0].n_cancels, 1);
+    AWAIT(box, box->hall->peers[0].n_cancels == 1);
+    AWAIT(box, box->api.n_open == 0);
     begin(box, "GET", "/api/v1/sites/sa", TOKEN);
+    AWAIT(box, box->hall->peers[0].call);
     close(box->client.fd);
-    hall_run(box->hall, 50);
-    assert_int_equal(box->api.n_open, 0);
-    assert_int_equal(box->hall->peers[0].n_cancels, 2);
+    AWAIT(box, box->hall->peers[0].n_cancels == 2);
+    AWAIT(box, box->api.n_open == 0);
 }
 
 static void test_a_lost_bus_is_an_answer(void **state)
@@ -437,11 +499,12 @@ static void test_a_lost_bus_is_an_answer(void **state)
     struct box *box = *state;
 
     begin(box, "GET", "/api/v1/servers", TOKEN);
+    AWAIT(box, box->hall->peers[0].call);
     ist_mem_cut(box->hall->bus, 10);
     finish(box);
     assert_int_equal(box->client.status, 200);
     assert_string_equal(text_at(box, "sites.0.state"), "failed");
-    hall_run(box->hall, 30);
+    AWAIT(box, box->hall->bus->is_up);
 }
 
 int main(void)
@@ -461,6 +524,9 @@ int main(void)
         T(test_sites_are_listed),
         T(test_hostile_services_are_only_text),
         T(test_a_hostile_reason_is_only_text),
+        T(test_a_service_s_status_is_one),
+        T(test_a_hub_that_goes_down_is_busy),
+        T(test_the_server_s_own_503_is_busy),
         T(test_a_client_that_leaves_ends_the_calls),
         T(test_a_lost_bus_is_an_answer),
     };

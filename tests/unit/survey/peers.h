@@ -157,12 +157,13 @@ static inline void peer_presence(struct peer *peer, bool leaving)
 /* A frame for the call that came last, bytes as given. */
 static inline void peer_raw(struct peer *peer, const void *body, size_t size)
 {
-    struct ist_letter letter = {.kind = IST_KIND_ANSWER,
-                                .op = peer->letter.op,
-                                .audience_epoch = peer->letter.epoch,
-                                .body = body,
-                                .body_size = size};
+    struct ist_letter letter = {
+        .kind = IST_KIND_ANSWER, .body = body, .body_size = size};
 
+    for (int i = 0; i < 1000 && !peer->call; i++) /* On its way. */
+        hall_run(peer->hall, 2);
+    letter.op = peer->letter.op;
+    letter.audience_epoch = peer->letter.epoch;
     memcpy(letter.request_hash, peer->letter.hash, 32);
     peer_send(peer, &letter, "x.rep", NULL);
     hall_run(peer->hall, 10);
@@ -266,6 +267,11 @@ static inline void on_hall_site(void *owner, struct sites_site *site,
 static const struct ist_bus_events hall_events = {.down = on_hall_down};
 static const struct ist_bus_events no_events = {0};
 
+static inline struct sites_site *hall_site(struct hall *hall, size_t i)
+{
+    return sites_find(hall->sites, hall->peers[i].name);
+}
+
 static inline void admit(struct hall *hall, const char *name,
                          const struct ist_self *self)
 {
@@ -305,8 +311,13 @@ static inline struct peer *hall_add(struct hall *hall)
         (struct ist_bus_consumer){.queue = peer->queue, .deliver = peer_take};
     ist_bus_consume(peer->bus, &peer->requests);
     admit(hall, peer->name, &peer->self);
-    hall_run(hall, 20);
+    for (int i = 0; i < 1000 && !(peer->bus->is_up && hall->bus->is_up); i++)
+        hall_run(hall, 20);
     peer_presence(peer, false);
+    for (int i = 0;
+         i < 1000 && hall_site(hall, hall->n_peers - 1)->state != SITES_PRESENT;
+         i++)
+        hall_run(hall, 2);
     return peer;
 }
 
@@ -362,11 +373,6 @@ static inline void hall_free(struct hall *hall)
     hall_run(hall, 100);
     ist_loop_fini(&hall->loop);
     free(hall);
-}
-
-static inline struct sites_site *hall_site(struct hall *hall, size_t i)
-{
-    return sites_find(hall->sites, hall->peers[i].name);
 }
 
 #endif
