@@ -11,9 +11,8 @@
 #include <stddef.h>
 
 #define IST_ORDER_KEYS_MAX 4
-#define IST_ORDER_KEY_MAX  1024 /* Bytes of one; a longer value is cut there.  \
-                                 */
-#define IST_ORDER_ID_MAX 255
+#define IST_ORDER_KEY_MAX  1024 /* Bytes; a longer value is cut there. */
+#define IST_ORDER_ID_MAX   255
 
 struct ist_bytes {
     const void *data;
