@@ -1,6 +1,9 @@
 /* All services side by side, each by its version document: it costs a service
  * nothing, and passes through all that a real request does. First the token,
- * once; without one only Keystone has been seen. */
+ * once; without one only Keystone has been seen.
+ *
+ * A service that hangs is what a probe is for: each step gets three quarters
+ * of the time that is left, so that there is time to tell of it. */
 #include "os/cloud_priv.h"
 
 #include "codec/json.h"
@@ -65,6 +68,16 @@ static void look_fini(struct look *look)
     ist_http_call_fini(&look->call);
     ist_sb_fini(&look->url);
     wipe(&look->token_header);
+}
+
+static uint64_t step_timeout(const struct os_probe *probe)
+{
+    uint64_t now = ist_loop_now(probe->op.loop), left;
+
+    if (probe->op.deadline == UINT64_MAX || probe->op.deadline <= now)
+        return 0;
+    left = probe->op.deadline - now;
+    return left - left / 4;
 }
 
 static void maybe_done(struct os_probe_work *work)
@@ -163,8 +176,8 @@ static void look_start(struct look *look, const char *base)
         .collect_max = VERSIONS_MAX,
     };
     look->begun = ist_loop_now(cloud->loop);
-    ist_op_prepare(&look->call.op, cloud->loop, &look->work->probe->op, 0,
-                   on_looked);
+    ist_op_prepare(&look->call.op, cloud->loop, &look->work->probe->op,
+                   step_timeout(look->work->probe), on_looked);
     look->work->n_running++;
     ist_http_start(cloud->http, &look->call);
 }
@@ -234,7 +247,8 @@ void os_probe_start(struct os_cloud *cloud, struct os_probe *probe)
         look_init(work, &work->looks[i], &services[i]);
         work->results[i] = &work->looks[i].result;
     }
-    ist_op_prepare(&work->login.op, cloud->loop, &probe->op, 0, on_login);
+    ist_op_prepare(&work->login.op, cloud->loop, &probe->op,
+                   step_timeout(probe), on_login);
     os_login_start(cloud, &work->login);
 }
 
