@@ -14,6 +14,7 @@ static void collect_calls(struct agent_metrics *m)
     ist_metric_set(&m->busy, (double) counts->busy);
     ist_metric_set(&m->frames, (double) counts->frames);
     ist_metric_set(&m->records, (double) counts->records);
+    ist_metric_set(&m->skipped, (double) counts->skipped);
     for (int i = 1; i < IST_SEAL_REFUSALS; i++)
         ist_metric_set(&m->refused, (double) counts->refused[i],
                        ist_seal_refusal_name(i));
@@ -66,6 +67,10 @@ static const struct {
      IST_COUNTER("isthmus_agent_frames_total", "Frames of answers sent.")},
     {N(records),
      IST_COUNTER("isthmus_agent_records_total", "Records in them.")},
+    {N(skipped),
+     IST_COUNTER("isthmus_agent_records_skipped_total",
+                 "Records left out of lists: too large, ambiguous, or without "
+                 "an id.")},
     {N(refused), IST_COUNTER("isthmus_agent_messages_refused_total",
                              "Messages that did not open, by the first check "
                              "that failed.",

@@ -19,7 +19,7 @@ struct agent_metrics {
     struct ist_httpd *httpd;   /* Owned; NULL: off. */
 
     struct ist_metric calls, calls_open, denied, failed, busy, frames, records,
-        refused, commands_total, bus_up, bus_connects, bus_dropped;
+        skipped, refused, commands_total, bus_up, bus_connects, bus_dropped;
 };
 
 /* 'listen' NULL: off. 0, or a fault with 'err' filled: not a loopback

@@ -130,6 +130,8 @@ struct os_list {
     unsigned n_pages;   /* HTTP exchanges. */
     uint64_t n_scanned; /* Records that the service sent. */
     uint64_t n_refused; /* Of those: too large, ambiguous, or without id. */
+    bool is_whole;      /* The outcome is only about those: all other records
+                         * are here. */
 
     struct os_list_work *work; /* Private to list.c. */
 };

@@ -744,6 +744,7 @@ static void finish(struct os_list_work *work, int rc, bool whole)
         os_record_free(&work->top.records[--work->top.n]);
     list->records = work->top.records;
     list->n_records = work->top.n;
+    list->is_whole = rc == 0;
     if (rc == 0 && work->refusal)
         rc = refusal_said(work);
     ist_op_finish(&list->op, rc);
@@ -896,7 +897,7 @@ void os_list_start(struct os_cloud *cloud, struct os_list *list)
     list->records = NULL;
     list->n_records = 0;
     list->n_pages = 0;
-    list->has_more = false;
+    list->has_more = list->is_whole = false;
     list->n_scanned = list->n_refused = 0;
     ist_op_begin(&list->op, NULL);
     if (!resource || !sound(list)) {

@@ -120,7 +120,7 @@ static void fail(struct serve_answer *answer, Isthmus__V1__Failure__Code code,
     answer->failure.text = ist_arena_strdup(&answer->arena, err->text);
     answer->has_failed = true;
     answer->has_more = false;
-    answer->n_records = answer->next_record = 0;
+    answer->n_records = answer->next_record = answer->n_skipped = 0;
     answer->serve->counts.failed++;
 }
 
@@ -162,6 +162,11 @@ static bool send_frame(struct serve_answer *answer)
     reply.last = is_whole(answer);
     if (reply.last && answer->has_failed)
         reply.failure = &answer->failure;
+    reply.skipped = answer->n_skipped < UINT32_MAX
+                        ? (uint32_t) answer->n_skipped
+                        : UINT32_MAX;
+    if (reply.skipped && answer->skipped_why)
+        reply.skipped_why = answer->skipped_why;
     reply.services = (Isthmus__V1__Service **) answer->services;
     reply.n_services = answer->n_services;
     rc = send_reply(answer, &reply);
@@ -180,6 +185,7 @@ static bool send_frame(struct serve_answer *answer)
         return false;
     }
     answer->index++;
+    answer->n_skipped -= reply.skipped;
     answer->granted -= reply.n_records;
     answer->serve->counts.frames++;
     answer->serve->counts.records += reply.n_records;
@@ -231,16 +237,31 @@ static void on_work_done(struct serve_answer *answer, const struct ist_op *work)
     ready(answer);
 }
 
+/* One record that is of no use must not cost a site its whole list; but the
+ * caller gets to know. */
+static void skip(struct serve_answer *answer, const struct os_list *list)
+{
+    answer->n_skipped += list->n_refused;
+    answer->serve->counts.skipped += list->n_refused;
+    answer->skipped_why = ist_arena_strdup(&answer->arena, list->op.err.text);
+}
+
 static void on_list_done(struct ist_op *op)
 {
     struct serve_answer *answer =
         IST_CONTAINER(op, struct serve_answer, list.op);
+    const struct os_list *list = &answer->list;
 
-    answer->records = answer->list.records;
-    answer->n_records = op->rc ? 0 : answer->list.n_records;
+    answer->records = list->records;
+    answer->n_records = op->rc == 0 || list->is_whole ? list->n_records : 0;
     answer->next_record = 0;
-    answer->has_more = answer->list.has_more;
-    on_work_done(answer, op);
+    answer->has_more = list->has_more;
+    if (op->rc == 0 || !list->is_whole) {
+        on_work_done(answer, op);
+        return;
+    }
+    skip(answer, list);
+    ready(answer);
 }
 
 static struct ist_bytes copy(struct ist_arena *arena, const void *data,

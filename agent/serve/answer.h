@@ -28,6 +28,8 @@ struct serve_answer {
     bool has_more;    /* Behind those: the list goes on when credit comes. */
     uint64_t granted; /* Records that may still be sent. */
     uint32_t index;
+    uint64_t n_skipped; /* Not said yet. */
+    char *skipped_why;  /* In the arena; NULL: none yet. */
     Isthmus__V1__Failure failure;
     bool has_failed, is_ready, is_stalled;
     RB_ENTRY(serve_answer) node;

@@ -33,7 +33,7 @@ RB_HEAD(serve_answers, serve_answer);
 
 /* Counted for metrics; only ever rise. */
 struct serve_counts {
-    uint64_t calls, denied, failed, frames, records, busy;
+    uint64_t calls, denied, failed, frames, records, skipped, busy;
     uint64_t refused[IST_SEAL_REFUSALS];
 };
 

@@ -45,19 +45,22 @@ static void put_site(struct ist_sb *out, const struct survey_site *part)
     ist_sb_printf(out, ",\"state\":\"%s\",\"age_ms\":%s,\"latency_ms\":%llu",
                   failed ? "failed" : "answered", failed ? "null" : "0",
                   (unsigned long long) part->latency_ms);
-    if (failed) {
+    if (survey_site_lacks(part)) {
         ist_sb_putc(out, ',');
         put_text(out, "reason", part->err.text);
-        if (part->err.http)
-            ist_sb_printf(out, ",\"upstream_status\":%d", part->err.http);
     } else {
         ist_sb_puts(out, ",\"reason\":null");
     }
+    if (failed && part->err.http)
+        ist_sb_printf(out, ",\"upstream_status\":%d", part->err.http);
+    if (!failed && part->n_skipped)
+        ist_sb_printf(out, ",\"skipped\":%llu",
+                      (unsigned long long) part->n_skipped);
     ist_sb_putc(out, '}');
 }
 
 void api_problem_sites(struct ist_sb *out, const struct survey *survey,
-                       bool failed_only)
+                       bool lacking_only)
 {
     bool first = true;
 
@@ -65,7 +68,7 @@ void api_problem_sites(struct ist_sb *out, const struct survey *survey,
     for (uint32_t i = 0; i < survey->n_sites; i++) {
         const struct survey_site *part = &survey->sites[i];
 
-        if (failed_only && part->state != SURVEY_FAILED)
+        if (lacking_only && !survey_site_lacks(part))
             continue;
         if (!first)
             ist_sb_putc(out, ',');

@@ -15,7 +15,7 @@ enum api_problem {
     API_UNAUTHORIZED,
     API_NOT_FOUND,
     API_METHOD,
-    API_PARTIAL,     /* partial=deny, and a site failed. */
+    API_PARTIAL,     /* partial=deny, and a site lacks rows. */
     API_UNREACHABLE, /* It may exist where nobody answers. */
     API_TOO_LARGE,
     API_URI_TOO_LONG,
@@ -26,7 +26,7 @@ enum api_problem {
     API_INTERNAL,
 };
 
-/* Answers. 'survey' (may be NULL) names each site that failed. */
+/* Answers. 'survey' (may be NULL) names each site that failed or lacks rows. */
 void api_problem_reply(struct ist_httpd_request *, enum api_problem,
                        const struct survey *, const char *fmt, ...)
     IST_PRINTF(4, 5);
@@ -37,7 +37,7 @@ void api_problem_refuse(void *arg, struct ist_httpd_request *, int status,
 
 /* Appends the array of a survey's sites, "[{...}]". */
 void api_problem_sites(struct ist_sb *, const struct survey *,
-                       bool failed_only);
+                       bool lacking_only);
 
 /* Every status that api_problem_reply() may answer: for the OpenAPI check.
  * Ends with 0. */

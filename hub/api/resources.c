@@ -201,15 +201,15 @@ static void reply_object(struct asking *asking)
 static void on_surveyed(struct ist_op *op)
 {
     struct asking *asking = IST_CONTAINER(op, struct asking, survey.op);
-    uint32_t n_failed = survey_failed(&asking->survey);
+    uint32_t n_lacking = survey_lacking(&asking->survey);
 
     if (op->rc == -ENOMEM)
         api_problem_reply(asking->http, API_INTERNAL, NULL, "%s", op->err.text);
-    else if (n_failed && asking->query.deny_partial)
+    else if (n_lacking && asking->query.deny_partial)
         api_problem_reply(asking->http, API_PARTIAL, &asking->survey,
-                          "%u of %u sites did not answer, and partial=deny "
-                          "was asked for.",
-                          n_failed, asking->survey.n_sites);
+                          "%u of %u sites did not answer in full, and "
+                          "partial=deny was asked for.",
+                          n_lacking, asking->survey.n_sites);
     else if (asking->survey.show_id)
         reply_object(asking);
     else

@@ -15,7 +15,7 @@
 #define PAGES_MAX 100000
 #define SITES_MAX 10000
 
-enum state { ANSWERED, STALE, FAILED };
+enum state { ANSWERED, SKIPPED, STALE, FAILED };
 
 struct heard {
     char *name, *reason; /* Owned; the reason may be NULL. */
@@ -245,9 +245,10 @@ static void hear_site(struct list *list, const json_t *said)
 
     if (!site)
         return;
-    state = strcmp(word, "failed") == 0  ? FAILED
-            : strcmp(word, "stale") == 0 ? STALE
-                                         : ANSWERED;
+    state = strcmp(word, "failed") == 0        ? FAILED
+            : strcmp(word, "stale") == 0       ? STALE
+            : json_object_get(said, "skipped") ? SKIPPED
+                                               : ANSWERED;
     if (list->args->timing)
         cli_say("site %s: %s after %.0f ms", name, word,
                 json_number_value(latency));
@@ -373,10 +374,11 @@ static void say_empty(const struct list *list, size_t n_heard)
         cli_say("No %s%s at %zu sites.", list->kind->many, some, n_heard);
 }
 
-/* Names every site that is missing or old; returns how it all ended. */
+/* Names every site that is missing, lacking or old; returns how it all
+ * ended. */
 static int say_sites(const struct list *list)
 {
-    size_t n_failed = 0;
+    size_t n_failed = 0, n_skipped = 0;
     int rc = CLI_OK;
 
     for (size_t i = 0; i < list->n_sites; i++) {
@@ -389,8 +391,14 @@ static int say_sites(const struct list *list)
             cli_say("site %s: as it was %.0f s ago%s%s%s", site->name,
                     (double) site->age_ms / 1000, site->reason ? " (" : "",
                     site->reason ? site->reason : "", site->reason ? ")" : "");
+        if (site->state == SKIPPED)
+            cli_say("site %s: not all it has: %s", site->name,
+                    site->reason ? site->reason : "some were left out");
         n_failed += site->state == FAILED;
+        n_skipped += site->state == SKIPPED;
     }
+    if (n_skipped)
+        rc = CLI_PARTIAL;
     if (n_failed)
         rc = n_failed == list->n_sites ? CLI_UNREACHABLE : CLI_PARTIAL;
     if (rc == CLI_UNREACHABLE)

@@ -250,11 +250,22 @@ static void site_sufficed(struct survey_site *part)
     ist_op_cancel(&part->call.op, -ECANCELED);
 }
 
+static void skip(struct survey_site *part, const Isthmus__V1__Reply *reply)
+{
+    const char *why = reply->skipped_why;
+
+    part->n_skipped += reply->skipped;
+    ist_err_set(&part->err, 0, "%s",
+                why[0] ? why : "it left rows out without a reason");
+}
+
 static int on_frame(struct desk_call *call, const Isthmus__V1__Reply *reply)
 {
     struct survey_site *part = IST_CONTAINER(call, struct survey_site, call);
     struct survey *survey = part->survey;
 
+    if (reply->skipped)
+        skip(part, reply);
     part->n_received += (uint32_t) reply->n_records;
     for (size_t i = 0; i < reply->n_records; i++) {
         int rc = push_record(part, reply->records[i]);
@@ -439,6 +450,20 @@ void survey_start(struct survey *survey, struct desk *desk,
         return;
     }
     start_sites(survey, desk, &q);
+}
+
+bool survey_site_lacks(const struct survey_site *part)
+{
+    return part->state == SURVEY_FAILED || part->n_skipped > 0;
+}
+
+uint32_t survey_lacking(const struct survey *survey)
+{
+    uint32_t n = 0;
+
+    for (uint32_t i = 0; i < survey->n_sites; i++)
+        n += survey_site_lacks(&survey->sites[i]);
+    return n;
 }
 
 uint32_t survey_failed(const struct survey *survey)

@@ -26,7 +26,8 @@ struct survey_filter {
 
 enum survey_state {
     SURVEY_WAITING,  /* Not in a finished survey. */
-    SURVEY_ANSWERED, /* Its rows are in the page, all that belong there. */
+    SURVEY_ANSWERED, /* Its rows are in the page, all that belong there and
+                      * are not skipped. */
     SURVEY_FAILED,   /* None of its rows is; err says why. */
 };
 
@@ -37,6 +38,8 @@ struct survey_site {
     uint64_t latency_ms; /* To its last frame, or to its failure. */
     struct ist_err err;
     Isthmus__V1__Failure__Code failure; /* With err.code DESK_FAILED. */
+    uint64_t n_skipped; /* Rows that it has and could not give, of which some
+                         * may belong in the page; err.text says why. */
 
     /* Private to survey.c. */
     struct desk_call call;
@@ -78,7 +81,9 @@ struct survey {
 void survey_start(struct survey *, struct desk *,
                   struct sites_site *const *sites, size_t n);
 
-/* How many failed. */
+/* How many failed; and how many did not give all that they have. */
 uint32_t survey_failed(const struct survey *);
+uint32_t survey_lacking(const struct survey *);
+bool survey_site_lacks(const struct survey_site *);
 
 #endif

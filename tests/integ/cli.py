@@ -153,6 +153,18 @@ class Lists(Case):
             "project": "p", "sort": "-created_at,-name", "partial": "deny",
             "deadline": "250", "fields": "id,OS-EXT-STS:task_state"})
 
+    def test_rows_left_out_are_told(self):
+        body = page([server(1, "hkg")],
+                    [("hkg", "answered", "3 records were left out"),
+                     ("lon", "answered", None)])
+        body["sites"][0]["skipped"] = 3
+        self.hub.answer("/api/v1/servers", body)
+        out, err = self.run_it("server", "list", "-f", "value", "-c", "ID",
+                               code=5)
+        self.assertEqual(out, "id-1\n")
+        self.assertIn("site hkg: not all it has: 3 records were left out\n",
+                      err)
+
     def test_only_what_is_shown_is_asked_for(self):
         self.run_it("server", "list", "-c", "Name", "-c", "Networks",
                     "--sort-column", "ID")

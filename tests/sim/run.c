@@ -172,6 +172,9 @@ static void check_rows(struct question *q)
 
         include[world_find(&run->world, part->site->name)] =
             part->state == SURVEY_ANSWERED;
+        if (part->n_skipped)
+            complain(run, "site %s left rows out: %s", part->site->name,
+                     part->err.text);
         if (part->state == SURVEY_FAILED && q->must_be_whole)
             complain(run, "site %s failed though nothing is broken: %s",
                      part->site->name, part->err.text);

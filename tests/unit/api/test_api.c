@@ -273,6 +273,38 @@ static void test_fields_choose_members(void **state)
     assert_string_equal(text_at(box, "items.0.id"), "sb-1");
 }
 
+static void answer_with_rows_left_out(struct box *box, const char *target)
+{
+    static char why[] = "3 records were left out: too large";
+    struct rows rows;
+
+    begin(box, "GET", target, TOKEN);
+    rows_init(&rows, 0, true);
+    rows_add(&rows, 1, "a");
+    rows.reply.skipped = 3;
+    rows.reply.skipped_why = why;
+    peer_reply(&box->hall->peers[0], &rows.reply);
+    peer_rows(&box->hall->peers[1], 0, true, 1, 1);
+    finish(box);
+}
+
+static void test_rows_left_out_are_told(void **state)
+{
+    struct box *box = *state;
+
+    answer_with_rows_left_out(box, "/api/v1/servers?sort=name");
+    assert_int_equal(box->client.status, 200);
+    assert_int_equal(json_array_size(at(box, "items")), 2);
+    assert_string_equal(text_at(box, "sites.0.state"), "answered");
+    assert_int_equal(json_integer_value(at(box, "sites.0.skipped")), 3);
+    assert_string_equal(text_at(box, "sites.0.reason"),
+                        "3 records were left out: too large");
+    assert_null(at(box, "sites.1.skipped"));
+    answer_with_rows_left_out(box, "/api/v1/servers?sort=name&partial=deny");
+    assert_problem(box, 504, "partial");
+    assert_int_equal(json_array_size(at(box, "sites")), 1);
+}
+
 /* Objects */
 
 static void answer_show(struct box *box, size_t i)
@@ -515,6 +547,7 @@ int main(void)
         T(test_next_leads_on),
         T(test_a_failed_site_is_listed_with_its_reason),
         T(test_partial_deny_gives_no_part),
+        T(test_rows_left_out_are_told),
         T(test_fields_choose_members),
         T(test_an_object_is_shown_from_where_it_is),
         T(test_an_object_at_two_sites_is_a_choice),

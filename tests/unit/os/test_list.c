@@ -642,6 +642,7 @@ static void test_records(void **state)
     world_list(&w, &list, 1000);
     assert_int_equal(list.op.rc, OS_E_BAD_ANSWER);
     assert_non_null(strstr(list.op.err.text, "7 records were left out"));
+    assert_true(list.is_whole);
     assert_string_equal(world_ids(&list), "1 9");
     assert_int_equal(list.n_refused, 7);
     os_list_fini(&list);

@@ -791,6 +791,50 @@ static void test_long_keys_count_in_a_frame(void **state)
     assert_complete(box, 512);
 }
 
+/* One record that is of no use must not cost the site its list. */
+static void cloud_refuses(uint64_t n, bool is_whole)
+{
+    struct os_list *list = cloud.list;
+
+    list->records = cloud.records;
+    list->n_records = 2;
+    list->n_refused = n;
+    list->is_whole = is_whole;
+    for (size_t i = 0; i < 2; i++)
+        cloud.records[i] =
+            (struct os_record){.id = i ? "b" : "a", .body = {"{}", 2}};
+    ist_op_fail(&list->op, OS_E_TOO_LARGE, "7 records were left out");
+}
+
+static void test_records_left_out_are_told_with_the_rest(void **state)
+{
+    struct box *box = *state;
+
+    ask_list(box, "server", 10, 1);
+    cloud_refuses(7, true);
+    run(box, 5);
+    assert_int_equal(box->n_records, 1);
+    assert_int_equal(box->reply->skipped, 7);
+    assert_string_equal(box->reply->skipped_why, "7 records were left out");
+    assert_int_equal(box->serve.counts.failed, 0);
+    assert_int_equal(box->serve.counts.skipped, 7);
+    give_credit(box, 1);
+    assert_complete(box, 2);
+    assert_int_equal(box->reply->skipped, 0);
+}
+
+/* Of a list that broke off nobody knows what is missing. */
+static void test_a_list_that_broke_off_is_a_failure(void **state)
+{
+    struct box *box = *state;
+
+    ask_list(box, "server", 10, 10);
+    cloud_refuses(7, false);
+    run(box, 5);
+    assert_failure(box, ISTHMUS__V1__FAILURE__CODE__TOO_LARGE);
+    assert_int_equal(box->reply->skipped, 0);
+}
+
 /* Presence */
 
 static void test_presence_comes_every_five_seconds(void **state)
@@ -855,6 +899,8 @@ int main(void)
         T(test_refusals_do_not_pile_up_behind_a_blocked_bus),
         T(test_a_record_too_large_for_a_message_is_a_failure),
         T(test_long_keys_count_in_a_frame),
+        T(test_records_left_out_are_told_with_the_rest),
+        T(test_a_list_that_broke_off_is_a_failure),
         T(test_presence_comes_every_five_seconds),
         T(test_a_hub_with_another_epoch_in_mind_is_told),
     };

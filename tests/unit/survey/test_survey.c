@@ -629,6 +629,33 @@ static void test_one_site_fills_the_page(void **state)
     }
 }
 
+static void test_rows_left_out_are_told(void **state)
+{
+    static char why[] = "3 records were left out";
+    struct hall *hall = *state;
+    struct rows rows;
+    struct asked asked;
+
+    ask(hall, &asked, 10);
+    rows_init(&rows, 0, false);
+    rows_add(&rows, 1, "a");
+    rows.reply.skipped = 3;
+    rows.reply.skipped_why = why;
+    peer_reply(&hall->peers[0], &rows.reply);
+    rows_init(&rows, 1, true);
+    rows.reply.skipped = UINT32_MAX;
+    peer_reply(&hall->peers[0], &rows.reply);
+    peer_rows(&hall->peers[1], 0, true, 1, 1);
+    assert_page(&asked, "a sb-1");
+    assert_answered(&asked, 0);
+    assert_int_equal(asked.survey.sites[0].n_skipped, 3ULL + UINT32_MAX);
+    assert_int_not_equal(asked.survey.sites[0].err.text[0], '\0');
+    assert_int_equal(survey_failed(&asked.survey), 0);
+    assert_int_equal(survey_lacking(&asked.survey), 1);
+    assert_false(survey_site_lacks(&asked.survey.sites[1]));
+    done(&asked);
+}
+
 int main(void)
 {
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
@@ -651,6 +678,7 @@ int main(void)
         T(test_show_takes_it_from_whoever_has_it),
         T(test_show_of_two_sites_gives_both),
         T(test_the_place_goes_to_each_site_with_its_ties),
+        T(test_rows_left_out_are_told),
         T(test_refused_frames_take_no_memory),
         T(test_one_site_cannot_take_all_the_memory),
         T(test_a_site_asked_alone_may_take_it_all),
