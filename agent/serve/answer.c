@@ -534,6 +534,22 @@ static bool is_flooded(struct serve *serve)
     return true;
 }
 
+void serve_answers_over(struct serve *serve, const ProtobufCBinaryData *ids,
+                        size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        struct serve_answer *answer;
+        struct ist_id id;
+
+        if (ids[i].len != sizeof(id.b))
+            continue;
+        memcpy(id.b, ids[i].data, sizeof(id.b));
+        answer = serve_answer_find(serve, &id);
+        if (answer)
+            ist_op_cancel(&answer->op, -ECANCELED);
+    }
+}
+
 void serve_answer_start(struct serve *serve, const struct ist_letter *letter)
 {
     struct serve_answer *answer =
@@ -554,6 +570,7 @@ void serve_answer_start(struct serve *serve, const struct ist_letter *letter)
         free(answer);
         return;
     }
+    serve_answers_over(serve, answer->call->over, answer->call->n_over);
     answer->serve = serve;
     answer->hub_epoch = letter->epoch;
     memcpy(answer->hash, letter->hash, sizeof(answer->hash));

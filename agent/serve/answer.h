@@ -44,6 +44,10 @@ RB_PROTOTYPE(serve_answers, serve_answer, node, )
 struct serve_answer *serve_answer_find(struct serve *, const struct ist_id *);
 void serve_answer_credit(struct serve_answer *, uint32_t records);
 
+/* Ends those of the calls that are under way: nobody waits for them. */
+void serve_answers_over(struct serve *, const ProtobufCBinaryData *ids,
+                        size_t n);
+
 /* Sends what may be sent; called again when the bus has drained. */
 void serve_answer_pump(struct serve_answer *);
 

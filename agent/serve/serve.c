@@ -69,6 +69,8 @@ void serve_presence(struct serve *serve, bool leaving)
     struct ist_bus_message message;
     uint64_t now = ist_loop_wall(serve->loop);
 
+    if (serve->is_stopped)
+        return;
     ist_sb_init(&wire, 0);
     ist_arena_reset(&serve->packing);
     fill_presence(serve, &presence, leaving);
@@ -120,9 +122,14 @@ static void take_credit(struct serve *serve, const struct ist_letter *letter)
 static void take_cancel(struct serve *serve, const struct ist_letter *letter)
 {
     struct serve_answer *answer = serve_answer_find(serve, &letter->op);
+    const Isthmus__V1__Cancel *cancel =
+        ist_unpack(&isthmus__v1__cancel__descriptor, &serve->scratch,
+                   letter->body, letter->body_size);
 
     if (answer)
         ist_op_cancel(&answer->op, -ECANCELED);
+    if (cancel)
+        serve_answers_over(serve, cancel->over, cancel->n_over);
 }
 
 static void take_query(struct serve *serve, const struct ist_letter *letter)
@@ -179,7 +186,8 @@ static void on_request(struct ist_bus_consumer *consumer,
 
 void serve_up(struct serve *serve)
 {
-    on_presence_due(&serve->presence);
+    if (!serve->is_stopped)
+        on_presence_due(&serve->presence);
 }
 
 /* Answers under way cannot reach their hub any more: it takes new queues when
@@ -233,6 +241,7 @@ void serve_stop(struct serve *serve)
 {
     struct serve_answer *answer;
 
+    serve->is_stopped = true;
     ist_bus_cancel(serve->bus, &serve->requests);
     ist_timer_disarm(&serve->presence);
     RB_FOREACH(answer, serve_answers, &serve->answers)

@@ -24,6 +24,7 @@
 #define SITES_ABSENT_MS    10000 /* Without presence. */
 #define SITES_NAME_SIZE    33
 #define SITES_SERVICES_MAX 32 /* Kept of those a site names; then cut. */
+#define SITES_OVER_MAX     8  /* Calls over that it is told of together. */
 
 enum sites_state {
     SITES_UNKNOWN, /* Not heard since the start, and not 10 s over. */
@@ -69,6 +70,12 @@ struct sites_site {
     size_t n_services;
 
     void *owner; /* Not used here: for whoever keeps something per site. */
+
+    /* Private to survey/desk.c: calls to its agent of that epoch which are
+     * over, and it has not been told so. */
+    struct ist_id over[SITES_OVER_MAX];
+    size_t n_over;
+    uint64_t over_epoch;
 
     /* Private to registry.c. */
     struct sites *sites;

@@ -3,7 +3,11 @@
  *
  * A call ends once for whichever reason comes first, by end(). The publish may
  * still wait for its confirm then: it is cancelled, and the op finishes when it
- * has let go. */
+ * has let go.
+ *
+ * A site that works on a call is told at once that it is over. One that has
+ * sent all it was allowed only waits, and most calls of a merged list end so:
+ * it learns of it by the next call, or within OVER_MS, of several together. */
 #include "survey/desk.h"
 
 #include "base/log.h"
@@ -19,6 +23,7 @@
 #define SCRATCH_MAX  (4U * 1024 * 1024) /* One frame, opened. */
 #define PACKING_MAX  (256U * 1024)      /* One call, packed. */
 #define LIFETIME_MAX 60000U             /* Of a query (codec/seal.h). */
+#define OVER_MS      1000
 
 const struct ist_row desk_rows[] = {
     {"calls.max", IST_ROW_U64, offsetof(struct desk_conf, calls_max), "20000",
@@ -126,6 +131,65 @@ static void send_aside(struct desk_call *call, enum ist_letter_kind kind,
     ist_bus_send(call->desk->bus, &message);
 }
 
+/* The ids of the calls that the site's present agent is to forget. */
+static size_t list_over(struct sites_site *site,
+                        ProtobufCBinaryData ids[SITES_OVER_MAX])
+{
+    if (site->over_epoch != site->peer.epoch)
+        site->n_over = 0; /* Another agent knows nothing of them. */
+    for (size_t i = 0; i < site->n_over; i++)
+        ids[i] =
+            (ProtobufCBinaryData){sizeof(site->over[i].b), site->over[i].b};
+    return site->n_over;
+}
+
+static void tell_over(struct desk *desk, struct sites_site *site)
+{
+    Isthmus__V1__Cancel cancel = ISTHMUS__V1__CANCEL__INIT;
+    ProtobufCBinaryData ids[SITES_OVER_MAX];
+    struct desk_call first = {.desk = desk,
+                              .site = site,
+                              .epoch = site->over_epoch,
+                              .id = site->over[0]};
+    size_t n = list_over(site, ids);
+
+    if (n == 0)
+        return;
+    cancel.n_over = n - 1;
+    cancel.over = ids + 1;
+    send_aside(&first, IST_KIND_CANCEL, "cancel", &cancel.base);
+    site->n_over = 0;
+}
+
+static void on_over(struct ist_timer *timer)
+{
+    struct desk *desk = IST_CONTAINER(timer, struct desk, over);
+    struct sites_site *site = NULL;
+
+    while ((site = sites_next(desk->sites, site)))
+        tell_over(desk, site);
+}
+
+static void note_over(struct desk_call *call)
+{
+    struct sites_site *site = call->site;
+    struct desk *desk = call->desk;
+
+    if (site->over_epoch != call->epoch)
+        site->n_over = 0;
+    site->over_epoch = call->epoch;
+    site->over[site->n_over++] = call->id;
+    if (site->n_over == SITES_OVER_MAX)
+        tell_over(desk, site);
+    else if (!ist_timer_armed(&desk->over))
+        ist_timer_arm_in(&desk->over, desk->loop, OVER_MS, on_over);
+}
+
+static bool is_waiting_for_credit(const struct desk_call *call)
+{
+    return call->heard_ms && call->window == 0;
+}
+
 static void on_cancel(struct ist_op *op)
 {
     struct desk_call *call = IST_CONTAINER(op, struct desk_call, op);
@@ -133,7 +197,10 @@ static void on_cancel(struct ist_op *op)
 
     if (call->ended)
         return;
-    send_aside(call, IST_KIND_CANCEL, "cancel", &nothing.base);
+    if (is_waiting_for_credit(call))
+        note_over(call);
+    else
+        send_aside(call, IST_KIND_CANCEL, "cancel", &nothing.base);
     end(call, -ECANCELED); /* finish() puts the reason in its place. */
 }
 
@@ -212,6 +279,7 @@ void desk_call_start(struct desk *desk, struct desk_call *call,
                      Isthmus__V1__Call *what)
 {
     IST_CLEANUP(ist_sb_fini) struct ist_sb wire;
+    ProtobufCBinaryData over[SITES_OVER_MAX];
     struct ist_letter letter;
     uint64_t left;
     char word[48];
@@ -238,11 +306,15 @@ void desk_call_start(struct desk *desk, struct desk_call *call,
              ist_bus_generation(desk->bus));
     what->reply_word = word;
     what->timeout_ms = (uint32_t) left;
+    what->n_over = list_over(call->site, over);
+    what->over = over;
     rc = seal_for(call, IST_KIND_QUERY, &what->base, left, &letter, &wire);
+    what->n_over = 0;
     if (rc) {
         end_with(call, DESK_TOO_LARGE, "the call is too large to send");
         return;
     }
+    call->site->n_over = 0;
     memcpy(call->hash, letter.hash, sizeof(call->hash));
     publish(call, &wire, left);
 }
@@ -494,6 +566,7 @@ void desk_fini(struct desk *desk)
     assert(RB_EMPTY(&desk->calls));
     ist_bus_cancel(desk->bus, &desk->replies);
     ist_bus_cancel(desk->bus, &desk->alive);
+    ist_timer_disarm(&desk->over);
     ist_arena_fini(&desk->scratch);
     ist_arena_fini(&desk->packing);
 }

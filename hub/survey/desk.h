@@ -98,6 +98,7 @@ struct desk {
     /* Private to desk.c. */
     struct desk_calls calls;
     struct ist_bus_consumer replies, alive;
+    struct ist_timer over; /* Tells sites what has not been told them. */
     char reply_queue[48], reply_key[32], alive_queue[48];
     struct ist_arena scratch; /* The message being opened. */
     struct ist_arena packing; /* The one being sealed. */

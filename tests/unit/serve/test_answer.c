@@ -155,6 +155,13 @@ static void cloud_finds(size_t n, size_t body_size)
     ist_op_finish(&list->op, 0);
 }
 
+/* The same, and there are more that it was not asked for. */
+static void cloud_begins(size_t n)
+{
+    cloud.list->has_more = true;
+    cloud_finds(n, 20);
+}
+
 /* The hub */
 
 static struct ist_peer *find_site(void *arg, const uint8_t id[16])
@@ -679,6 +686,123 @@ static void test_a_cancel_stops_the_stream(void **state)
     assert_int_equal(box->n_records, 4);
 }
 
+/* Those that nobody waits for end by a later call, or by another's cancel;
+ * what names none is passed over. */
+static void test_calls_over_are_told_with_others(void **state)
+{
+    struct box *box = *state;
+    Isthmus__V1__Call call = ISTHMUS__V1__CALL__INIT;
+    Isthmus__V1__Probe probe = ISTHMUS__V1__PROBE__INIT;
+    Isthmus__V1__Cancel cancels = ISTHMUS__V1__CANCEL__INIT;
+    struct ist_id ids[3];
+    ProtobufCBinaryData over[4];
+    struct ist_letter letter;
+
+    for (size_t i = 0; i < IST_COUNT(ids); i++) {
+        ask_list(box, "server", 100, 4);
+        cloud_finds(10, 20);
+        run(box, 5);
+        ids[i] = box->asked.op;
+        over[i] = (ProtobufCBinaryData){sizeof(ids[i].b), ids[i].b};
+    }
+    over[3] = (ProtobufCBinaryData){3, ids[0].b};
+    assert_int_equal(box->serve.n_open, 3);
+    call.what_case = ISTHMUS__V1__CALL__WHAT_PROBE;
+    call.probe = &probe;
+    call.over = &over[2];
+    call.n_over = 2;
+    ask(box, &call);
+    assert_int_equal(box->n_lasts, 1);
+    assert_int_equal(box->serve.n_open, 2);
+    box->asked.op = ids[0];
+    cancels.over = over;
+    cancels.n_over = 4;
+    send_body(box, IST_KIND_CANCEL, &cancels.base, &letter);
+    assert_int_equal(box->serve.n_open, 0);
+}
+
+/* OpenStack is asked for what the hub wants now, and then for all the rest. */
+static void test_credit_makes_a_list_go_on(void **state)
+{
+    struct box *box = *state;
+
+    ask_list(box, "server", 100, 4);
+    assert_int_equal(cloud.list->first, 4);
+    assert_int_equal(cloud.list->limit, 100);
+    cloud_begins(4);
+    run(box, 5);
+    assert_int_equal(box->n_records, 4);
+    assert_int_equal(box->n_lasts, 0);
+    assert_int_equal(cloud.n_started, 1);
+    give_credit(box, 4);
+    assert_int_equal(cloud.n_started, 2);
+    assert_int_equal(cloud.list->first, 0);
+    assert_int_equal(cloud.list->limit, 96);
+    assert_true(cloud.list->has_after);
+    assert_int_equal(cloud.list->ties, OS_TIES_AFTER_ID);
+    assert_int_equal(cloud.list->after.id.size, 7);
+    assert_memory_equal(cloud.list->after.id.data, "id-0003", 7);
+    assert_int_equal(cloud.list->after.keys[0].size, 7);
+    assert_memory_equal(cloud.list->after.keys[0].data, "id-0003", 7);
+    cloud.list->has_more = false;
+    cloud_finds(6, 20);
+    run(box, 5);
+    assert_int_equal(box->n_records, 8);
+    assert_int_equal(box->n_lasts, 0);
+    give_credit(box, 4);
+    assert_int_equal(box->n_records, 10);
+    assert_int_equal(box->n_lasts, 1);
+    assert_int_equal(box->serve.n_open, 0);
+}
+
+/* Credit that is left when the first records are gone is credit for more. */
+static void test_a_short_beginning_goes_on_by_itself(void **state)
+{
+    struct box *box = *state;
+
+    ask_list(box, "server", 100, 10);
+    cloud_begins(6);
+    run(box, 5);
+    assert_int_equal(box->n_records, 6);
+    assert_int_equal(cloud.n_started, 2);
+    assert_int_equal(cloud.list->limit, 94);
+    cancel(box);
+    assert_int_equal(cloud.n_cancelled, 1);
+    assert_int_equal(box->serve.n_open, 0);
+}
+
+static void test_a_rest_that_fails_is_a_failure(void **state)
+{
+    struct box *box = *state;
+    struct os_list *list;
+
+    ask_list(box, "server", 100, 4);
+    cloud_begins(4);
+    run(box, 5);
+    give_credit(box, 4);
+    list = cloud.list;
+    cloud.list = NULL;
+    list->has_more = false;
+    ist_op_fail(&list->op, OS_E_UPSTREAM, "it broke");
+    run(box, 5);
+    assert_int_equal(box->n_lasts, 1);
+    assert_non_null(box->reply->failure);
+    assert_int_equal(box->reply->failure->code,
+                     ISTHMUS__V1__FAILURE__CODE__UPSTREAM);
+    assert_int_equal(box->serve.n_open, 0);
+}
+
+/* An exchange more would cost more than it saves. */
+static void test_half_a_page_is_listed_whole(void **state)
+{
+    struct box *box = *state;
+
+    ask_list(box, "server", 100, 50);
+    assert_int_equal(cloud.list->first, 0);
+    assert_int_equal(cloud.list->limit, 100);
+    cancel(box);
+}
+
 static void test_the_deadline_stops_the_work(void **state)
 {
     struct box *box = *state;
@@ -851,6 +975,23 @@ static void test_presence_comes_every_five_seconds(void **state)
     assert_true(box->is_leaving);
 }
 
+/* The bus may come back, and a login end, while the agent goes down. */
+static void test_after_the_goodbye_nothing_is_said(void **state)
+{
+    struct box *box = *state;
+    unsigned before;
+
+    serve_presence(&box->serve, true);
+    serve_stop(&box->serve);
+    run(box, 5);
+    before = box->n_presences;
+    serve_up(&box->serve);
+    serve_presence(&box->serve, false);
+    run(box, 20000);
+    assert_int_equal(box->n_presences, before);
+    assert_true(box->is_leaving);
+}
+
 /* It has not heard of our restart: it learns it at once, but no more than
  * once a second, whatever the broker plays again. */
 static void test_a_hub_with_another_epoch_in_mind_is_told(void **state)
@@ -891,6 +1032,11 @@ int main(void)
         T(test_a_reply_word_that_is_none_is_not_answered),
         T(test_a_cancel_stops_the_work),
         T(test_a_cancel_stops_the_stream),
+        T(test_calls_over_are_told_with_others),
+        T(test_credit_makes_a_list_go_on),
+        T(test_a_short_beginning_goes_on_by_itself),
+        T(test_a_rest_that_fails_is_a_failure),
+        T(test_half_a_page_is_listed_whole),
         T(test_the_deadline_stops_the_work),
         T(test_the_deadline_stops_the_stream),
         T(test_a_lost_bus_ends_them),
@@ -902,6 +1048,7 @@ int main(void)
         T(test_records_left_out_are_told_with_the_rest),
         T(test_a_list_that_broke_off_is_a_failure),
         T(test_presence_comes_every_five_seconds),
+        T(test_after_the_goodbye_nothing_is_said),
         T(test_a_hub_with_another_epoch_in_mind_is_told),
     };
 

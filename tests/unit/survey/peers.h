@@ -41,6 +41,7 @@ struct peer {
     const Isthmus__V1__Call *call; /* In the arena. */
     struct ist_letter letter;
     unsigned n_calls, n_cancels, n_credits;
+    size_t n_over; /* Calls over that came with another, or with a cancel. */
     uint64_t credit;
 };
 
@@ -86,6 +87,7 @@ static inline void peer_take(struct ist_bus_consumer *consumer,
 {
     struct peer *peer = IST_CONTAINER(consumer, struct peer, requests);
     const Isthmus__V1__Credit *credit;
+    const Isthmus__V1__Cancel *cancel;
     struct ist_letter letter;
     struct ist_peer *from;
     int rc = ist_open(&peer->self, peer_find_hub, peer,
@@ -100,6 +102,7 @@ static inline void peer_take(struct ist_bus_consumer *consumer,
         peer->call = ist_unpack(&isthmus__v1__call__descriptor, &peer->arena,
                                 letter.body, letter.body_size);
         assert_non_null(peer->call);
+        peer->n_over += peer->call->n_over;
         return;
     case IST_KIND_CREDIT:
         credit = ist_unpack(&isthmus__v1__credit__descriptor, &peer->arena,
@@ -109,7 +112,10 @@ static inline void peer_take(struct ist_bus_consumer *consumer,
         return;
     default:
         assert_int_equal(letter.kind, IST_KIND_CANCEL);
+        cancel = ist_unpack(&isthmus__v1__cancel__descriptor, &peer->arena,
+                            letter.body, letter.body_size);
         peer->n_cancels++;
+        peer->n_over += cancel->n_over;
     }
 }
 

@@ -222,6 +222,72 @@ static void test_a_cancel_tells_the_site(void **state)
     assert_ended(&asked, -ECANCELED);
 }
 
+/* A call whose site has sent all that it may, given up. */
+static void give_up_waiting(struct hall *hall)
+{
+    struct asked asked;
+
+    ask(hall, &asked);
+    peer_rows(&hall->peers[0], 0, false, 0, 4);
+    ist_op_cancel(&asked.call.op, -ECANCELED);
+    hall_run(hall, 10);
+    assert_ended(&asked, -ECANCELED);
+}
+
+static void test_a_site_that_waits_is_told_by_the_next_call(void **state)
+{
+    struct hall *hall = *state;
+    struct peer *peer = &hall->peers[0];
+    struct asked asked;
+
+    give_up_waiting(hall);
+    assert_int_equal(peer->n_over, 0);
+    give_up_waiting(hall);
+    assert_int_equal(peer->n_over, 1);
+    ask(hall, &asked);
+    assert_int_equal(peer->n_over, 2);
+    peer_rows(peer, 0, true, 0, 1);
+    assert_ended(&asked, 0);
+    hall_run(hall, 1500); /* Not again. */
+    assert_int_equal(peer->n_cancels, 0);
+    assert_int_equal(peer->n_over, 2);
+}
+
+static void test_a_site_that_waits_is_told_in_time(void **state)
+{
+    struct hall *hall = *state;
+    struct peer *peer = &hall->peers[0];
+
+    give_up_waiting(hall);
+    assert_int_equal(peer->n_cancels, 0);
+    hall_run(hall, 1000);
+    assert_int_equal(peer->n_cancels, 1);
+    assert_int_equal(peer->n_over, 0);
+    give_up_waiting(hall);
+    hall_run(hall, 1000);
+    assert_int_equal(peer->n_cancels, 2);
+}
+
+/* Several given up at once: told together, as many as a site is kept. */
+static void test_no_more_are_kept_than_there_is_room_for(void **state)
+{
+    struct hall *hall = *state;
+    struct peer *peer = &hall->peers[0];
+    struct asked asked[SITES_OVER_MAX];
+
+    for (size_t i = 0; i < IST_COUNT(asked); i++) {
+        ask(hall, &asked[i]);
+        peer_rows(peer, 0, false, 0, 4);
+    }
+    for (size_t i = 0; i < IST_COUNT(asked); i++)
+        ist_op_cancel(&asked[i].call.op, -ECANCELED);
+    hall_run(hall, 10);
+    assert_int_equal(peer->n_cancels, 1);
+    assert_int_equal(peer->n_over, SITES_OVER_MAX - 1);
+    for (size_t i = 0; i < IST_COUNT(asked); i++)
+        assert_ended(&asked[i], -ECANCELED);
+}
+
 static void test_a_cancel_before_the_confirm(void **state)
 {
     struct hall *hall = *state;
@@ -390,6 +456,9 @@ int main(void)
         T(test_the_deadline_ends_it_and_tells_the_site),
         T(test_a_cancel_tells_the_site),
         T(test_a_cancel_before_the_confirm),
+        T(test_a_site_that_waits_is_told_by_the_next_call),
+        T(test_a_site_that_waits_is_told_in_time),
+        T(test_no_more_are_kept_than_there_is_room_for),
         T(test_an_absent_site_fails_at_once),
         T(test_without_a_bus_it_fails_at_once),
         T(test_the_bus_lost_meanwhile),

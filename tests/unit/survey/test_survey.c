@@ -140,6 +140,9 @@ static void test_a_full_page_ends_the_others(void **state)
     assert_answered(&asked, 0);
     assert_answered(&asked, 1);
     assert_true(ist_merge_has_more(&asked.survey.merge));
+    assert_int_equal(hall->peers[0].n_cancels, 0); /* It only waits. */
+    assert_int_equal(hall->peers[1].n_cancels, 1);
+    hall_run(hall, 1000);
     assert_int_equal(hall->peers[0].n_cancels, 1);
     assert_int_equal(hall->peers[1].n_cancels, 1);
     done(&asked);
