@@ -133,7 +133,7 @@ static void on_warm(struct ist_op *op)
 {
     struct agent *agent = IST_CONTAINER(op, struct agent, warm_up.op);
 
-    if (op->rc == -ECANCELED)
+    if (op->rc == -ECANCELED || agent->serve.is_stopped)
         return;
     if (agent->warm_up.n_services == 0) {
         ist_log_warn("agent", "OpenStack cannot be used at present: %s",

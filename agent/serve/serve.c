@@ -69,9 +69,9 @@ void serve_presence(struct serve *serve, bool leaving)
     struct ist_bus_message message;
     uint64_t now = ist_loop_wall(serve->loop);
 
+    ist_sb_init(&wire, 0);
     if (serve->is_stopped)
         return;
-    ist_sb_init(&wire, 0);
     ist_arena_reset(&serve->packing);
     fill_presence(serve, &presence, leaving);
     letter.expires_ms = now + PRESENCE_LIFE_MS;

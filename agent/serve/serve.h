@@ -59,6 +59,7 @@ struct serve {
     char queue[64], alive_key[48];
     struct ist_timer presence;
     uint64_t presence_sent_ms, started_ms;
+    bool is_stopped; /* Nothing of it says any more that it is there. */
     struct ist_arena scratch, packing;
 };
 
