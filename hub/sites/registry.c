@@ -3,50 +3,19 @@
  * was found, which touches nothing of ours; the list is then compared with
  * what is known, on the loop. A folder that cannot be read changes nothing:
  * only one that is gone removes its site. */
-#include "sites/registry.h"
+#include "sites/registry_priv.h"
 
-#include "base/clock.h"
 #include "base/log.h"
-#include "base/parse.h"
-#include "codec/bundle.h"
 #include "codec/file.h"
+#include "sites/scan.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-
-#define ARENA_SIZE (512 * 1024)
-
-/* A directory that changed so shortly before it was read may change again
- * under the same time stamp. */
-#define SETTLED_MS 2000
 
 RB_HEAD(sites_by_name, sites_site);
 RB_HEAD(sites_by_key, sites_site);
-
-/* What one folder held. */
-struct found {
-    char name[SITES_NAME_SIZE];
-    struct ist_delegation delegation;
-    uint8_t root[32];
-    uint64_t epoch;
-    int rc; /* Not 0: it cannot be used, see 'err'. */
-    struct ist_err err;
-};
-
-struct scan {
-    struct ist_work work;
-    char dir[PATH_MAX];
-    struct timespec seen; /* Time stamp of the directory. */
-    bool settled;
-
-    bool unchanged;
-    struct found *found; /* Owned. */
-    size_t n, size, n_left_out;
-};
 
 struct sites {
     struct ist_loop *loop;       /* Borrowed. */
@@ -60,7 +29,7 @@ struct sites {
     TAILQ_HEAD(, sites_site) removed;
     size_t n;
 
-    struct scan scan;
+    struct sites_scan scan;
     size_t n_stores; /* Under way. */
     bool closing;
     struct ist_timer end;
@@ -98,134 +67,21 @@ const char *sites_state_name(enum sites_state state)
     return (unsigned) state < IST_COUNT(names) ? names[state] : "unknown";
 }
 
+struct ist_loop *sites_loop(const struct sites *sites)
+{
+    return sites->loop;
+}
+
 static void tell(struct sites_site *site, unsigned changes)
 {
     if (changes && site->sites->changed)
         site->sites->changed(site->sites->owner, site, changes);
 }
 
-/* Reading the directory (in the pool) */
-
-static int read_bundle(const char *dir, struct found *found)
-{
-    IST_CLEANUP(ist_sb_fini) struct ist_sb text;
-    IST_CLEANUP(ist_arena_fini) struct ist_arena arena;
-    struct ist_bundle_site bundle;
-    char path[PATH_MAX];
-    int rc;
-
-    ist_sb_init(&text, IST_BUNDLE_TEXT_MAX);
-    ist_arena_init(&arena, ARENA_SIZE);
-    if ((size_t) snprintf(path, sizeof(path), "%s/%s/bundle", dir,
-                          found->name) >= sizeof(path))
-        return ist_err_set(&found->err, -ENAMETOOLONG, "the path is too long");
-    rc = ist_file_read(path, IST_FILE_OWN, &text, &found->err);
-    if (rc)
-        return rc;
-    /* Its times are judged with every message, by ist_open(). */
-    rc = ist_bundle_site_parse(text.data, text.len, 0, &arena, &bundle,
-                               &found->err);
-    if (rc)
-        return rc;
-    if (strcmp(bundle.name, found->name) != 0)
-        return ist_err_set(&found->err, -EBADMSG,
-                           "its bundle is of a site called %s", bundle.name);
-    found->delegation = bundle.delegation;
-    memcpy(found->root, bundle.root, sizeof(found->root));
-    return 0;
-}
-
-static int read_epoch(const char *dir, struct found *found)
-{
-    char path[PATH_MAX];
-
-    if ((size_t) snprintf(path, sizeof(path), "%s/%s/epoch", dir,
-                          found->name) >= sizeof(path))
-        return ist_err_set(&found->err, -ENAMETOOLONG, "the path is too long");
-    return ist_file_number_read(path, &found->epoch, &found->err);
-}
-
-static int read_folder(struct scan *scan, const char *name)
-{
-    struct found *found;
-
-    if (scan->n == SITES_MAX) {
-        scan->n_left_out++;
-        return 0;
-    }
-    if (scan->n == scan->size) {
-        size_t size = scan->size ? 2 * scan->size : 16;
-
-        found = reallocarray(scan->found, size, sizeof(*found));
-        if (!found)
-            return -ENOMEM;
-        scan->found = found;
-        scan->size = size;
-    }
-    found = &scan->found[scan->n];
-    *found = (struct found){.rc = 0};
-    strlcpy(found->name, name, sizeof(found->name));
-    found->rc = read_bundle(scan->dir, found);
-    if (found->rc == 0)
-        found->rc = read_epoch(scan->dir, found);
-    /* Without a bundle a site is not yet, or no longer, there. */
-    if (found->rc != -ENOENT)
-        scan->n++;
-    return 0;
-}
-
-static bool same_time(const struct timespec *a, const struct timespec *b)
-{
-    return a->tv_sec == b->tv_sec && a->tv_nsec == b->tv_nsec;
-}
-
-static int scan_run(struct ist_work *work)
-{
-    struct scan *scan = IST_CONTAINER(work, struct scan, work);
-    uint64_t now = ist_clock_wall_ms(), then;
-    struct dirent **entries;
-    struct stat st;
-    int n, rc = 0;
-
-    scan->unchanged = false;
-    if (stat(scan->dir, &st) != 0)
-        return ist_err_set(&work->op.err, -errno, "%s: %s", scan->dir,
-                           strerror(errno));
-    if (scan->settled && same_time(&st.st_mtim, &scan->seen)) {
-        scan->unchanged = true;
-        return 0;
-    }
-    /* Sorted, so that the same ones are left out at the cap each time. */
-    n = scandir(scan->dir, &entries, NULL, alphasort);
-    if (n < 0)
-        return ist_err_set(&work->op.err, -errno, "%s: %s", scan->dir,
-                           strerror(errno));
-    for (int i = 0; i < n; i++) {
-        if (rc == 0 && ist_parse_site_name(entries[i]->d_name))
-            rc = read_folder(scan, entries[i]->d_name);
-        free(entries[i]);
-    }
-    free(entries);
-    if (rc)
-        return ist_err_set(&work->op.err, rc, "out of memory");
-    then = (uint64_t) st.st_mtim.tv_sec * 1000 +
-           (uint64_t) st.st_mtim.tv_nsec / 1000000;
-    scan->settled = now > then + SETTLED_MS;
-    scan->seen = st.st_mtim;
-    return 0;
-}
-
-static void scan_reset(struct scan *scan)
-{
-    free(scan->found);
-    scan->found = NULL;
-    scan->n = scan->size = scan->n_left_out = 0;
-}
-
 /* State */
 
-static void set_state(struct sites_site *site, enum sites_state state,
-                      unsigned changes)
+void sites_set_state(struct sites_site *site, enum sites_state state,
+                     unsigned changes)
 {
     if (site->state != state) {
         site->state = state;
@@ -239,10 +95,10 @@ static void silent(struct ist_timer *timer)
 {
     struct sites_site *site = IST_CONTAINER(timer, struct sites_site, silence);
 
-    set_state(site, SITES_ABSENT, 0);
+    sites_set_state(site, SITES_ABSENT, 0);
 }
 
-static void await_presence(struct sites_site *site)
+void sites_await_presence(struct sites_site *site)
 {
     ist_timer_arm_in(&site->silence, site->sites->loop, SITES_ABSENT_MS,
                      silent);
@@ -250,7 +106,8 @@ static void await_presence(struct sites_site *site)
 
 /* Comparing what was found with what is known */
 
-static bool is_same(const struct sites_site *site, const struct found *found)
+static bool is_same(const struct sites_site *site,
+                    const struct sites_found *found)
 {
     return ist_id_eq(&site->peer.uid, &found->delegation.subject) &&
            memcmp(site->root, found->root, sizeof(site->root)) == 0;
@@ -258,7 +115,7 @@ static bool is_same(const struct sites_site *site, const struct found *found)
 
 /* Joins the keys; the place in the index by key is the caller's. */
 static int join(struct sites *sites, struct ist_peer *peer,
-                const struct found *found)
+                const struct sites_found *found)
 {
     struct ist_peer fresh;
     int rc;
@@ -277,7 +134,8 @@ static int join(struct sites *sites, struct ist_peer *peer,
     return rc;
 }
 
-static void add(struct sites *sites, const struct found *found, bool quiet)
+static void add(struct sites *sites, const struct sites_found *found,
+                bool quiet)
 {
     struct sites_site *site = calloc(1, sizeof(*site));
 
@@ -302,7 +160,7 @@ static void add(struct sites *sites, const struct found *found, bool quiet)
     }
     RB_INSERT(sites_by_name, &sites->by_name, site);
     sites->n++;
-    await_presence(site);
+    sites_await_presence(site);
     if (!quiet)
         tell(site, SITES_CHANGE_ADDED);
 }
@@ -315,7 +173,7 @@ static void put_away(struct sites *sites, struct sites_site *site)
     sites->n--;
     ist_timer_disarm(&site->silence);
     ist_peer_wipe(&site->peer);
-    set_state(site, SITES_REMOVED, SITES_CHANGE_REMOVED);
+    sites_set_state(site, SITES_REMOVED, SITES_CHANGE_REMOVED);
 }
 
 static void drop(struct sites *sites, struct sites_site *site)
@@ -325,7 +183,7 @@ static void drop(struct sites *sites, struct sites_site *site)
 }
 
 static void renew(struct sites *sites, struct sites_site *site,
-                  const struct found *found)
+                  const struct sites_found *found)
 {
     struct sites_site *other;
 
@@ -351,7 +209,7 @@ static void renew(struct sites *sites, struct sites_site *site,
     tell(site, SITES_CHANGE_KEYS);
 }
 
-static void apply_one(struct sites *sites, const struct found *found,
+static void apply_one(struct sites *sites, const struct sites_found *found,
                       bool quiet)
 {
     struct sites_site *site = sites_find(sites, found->name);
@@ -377,7 +235,7 @@ static void apply_one(struct sites *sites, const struct found *found,
 
 static void apply(struct sites *sites, bool quiet)
 {
-    struct scan *scan = &sites->scan;
+    struct sites_scan *scan = &sites->scan;
     struct sites_site *site, *next;
 
     RB_FOREACH(site, sites_by_name, &sites->by_name)
@@ -414,7 +272,7 @@ static void end(struct ist_timer *timer)
         TAILQ_REMOVE(&sites->removed, site, removed_link);
         free(site);
     }
-    scan_reset(&sites->scan);
+    sites_scan_reset(&sites->scan);
     free(sites);
     if (closed)
         closed(owner);
@@ -431,7 +289,7 @@ static void maybe_end(struct sites *sites)
 static void scanned(struct ist_op *op)
 {
     struct ist_work *work = IST_CONTAINER(op, struct ist_work, op);
-    struct scan *scan = IST_CONTAINER(work, struct scan, work);
+    struct sites_scan *scan = IST_CONTAINER(work, struct sites_scan, work);
     struct sites *sites = IST_CONTAINER(scan, struct sites, scan);
 
     if (!sites->closing) {
@@ -440,14 +298,14 @@ static void scanned(struct ist_op *op)
         else if (!scan->unchanged)
             apply(sites, false);
     }
-    scan_reset(scan);
+    sites_scan_reset(scan);
     maybe_end(sites);
 }
 
 void sites_admit(struct sites *sites, const char *name,
                  const struct ist_delegation *delegation)
 {
-    struct found found = {.delegation = *delegation};
+    struct sites_found found = {.delegation = *delegation};
 
     snprintf(found.name, sizeof(found.name), "%s", name);
     apply_one(sites, &found, false);
@@ -455,12 +313,12 @@ void sites_admit(struct sites *sites, const char *name,
 
 void sites_rescan(struct sites *sites)
 {
-    struct scan *scan = &sites->scan;
+    struct sites_scan *scan = &sites->scan;
 
     if (scan->work.op.state != IST_OP_IDLE || sites->closing || !scan->dir[0])
         return;
     ist_op_prepare(&scan->work.op, sites->loop, NULL, 0, scanned);
-    ist_work_start(&scan->work, scan_run);
+    ist_work_start(&scan->work, sites_scan_run);
 }
 
 struct sites *sites_new(struct ist_loop *loop, const char *dir,
@@ -488,16 +346,16 @@ struct sites *sites_new(struct ist_loop *loop, const char *dir,
         rc = ist_err_set(&sites->scan.work.op.err, -ENAMETOOLONG,
                          "the path is too long");
     else
-        rc = scan_run(&sites->scan.work);
+        rc = sites_scan_run(&sites->scan.work);
     if (rc) {
         if (err)
             *err = sites->scan.work.op.err;
-        scan_reset(&sites->scan);
+        sites_scan_reset(&sites->scan);
         free(sites);
         return NULL;
     }
     apply(sites, true);
-    scan_reset(&sites->scan);
+    sites_scan_reset(&sites->scan);
     return sites;
 }
 
@@ -639,89 +497,4 @@ void sites_heard(struct sites *sites, struct sites_site *site)
         site->epoch_known = site->peer.epoch;
         tell(site, SITES_CHANGE_RESTART);
     }
-}
-
-/* Presence */
-
-/* A site's own words: cut to size, and nothing that a terminal would obey. */
-static void take_text(char *to, size_t size, const char *from)
-{
-    size_t i;
-
-    for (i = 0; i < size - 1 && from[i]; i++)
-        to[i] = from[i] >= 0x20 && from[i] < 0x7F ? from[i] : '?';
-    to[i] = '\0';
-}
-
-static unsigned take_version(struct sites_site *site, const char *version)
-{
-    char text[sizeof(site->version)];
-
-    take_text(text, sizeof(text), version);
-    if (strcmp(text, site->version) == 0)
-        return 0;
-    memcpy(site->version, text, sizeof(text));
-    return SITES_CHANGE_VERSION;
-}
-
-static unsigned take_policy(struct sites_site *site,
-                            const Isthmus__V1__Presence *presence)
-{
-    static const char *const modes[] = {"active", "read-only", "frozen"};
-    const char *mode = "unknown";
-    uint8_t digest[32] = {0};
-
-    for (size_t i = 0; i < IST_COUNT(modes); i++) {
-        if (strcmp(presence->policy_mode, modes[i]) == 0)
-            mode = modes[i];
-    }
-    if (presence->policy_digest.len == sizeof(digest))
-        memcpy(digest, presence->policy_digest.data, sizeof(digest));
-    if (strcmp(mode, site->policy_mode) == 0 &&
-        memcmp(digest, site->policy_digest, sizeof(digest)) == 0)
-        return 0;
-    snprintf(site->policy_mode, sizeof(site->policy_mode), "%s", mode);
-    memcpy(site->policy_digest, digest, sizeof(digest));
-    return SITES_CHANGE_POLICY;
-}
-
-static unsigned take_services(struct sites_site *site,
-                              const Isthmus__V1__Presence *presence)
-{
-    char names[SITES_SERVICES_MAX][32] = {{0}};
-    size_t n = presence->n_services;
-
-    if (n > SITES_SERVICES_MAX)
-        n = SITES_SERVICES_MAX;
-    for (size_t i = 0; i < n; i++)
-        take_text(names[i], sizeof(names[i]), presence->services[i]);
-    if (n == site->n_services &&
-        memcmp(names, site->services, sizeof(names)) == 0)
-        return 0;
-    memcpy(site->services, names, sizeof(names));
-    site->n_services = n;
-    return SITES_CHANGE_SERVICES;
-}
-
-void sites_presence(struct sites *sites, struct sites_site *site,
-                    const Isthmus__V1__Presence *presence, uint64_t issued_ms)
-{
-    unsigned changes = 0;
-
-    if (site->state == SITES_REMOVED)
-        return;
-    sites_heard(sites, site);
-    site->heard_ms = ist_loop_wall(sites->loop);
-    site->clock_offset_ms = (int64_t) (issued_ms - site->heard_ms);
-    site->started_ms = presence->started_ms;
-    site->next_event = presence->next_event;
-    site->open_calls = presence->open_calls;
-    changes |= take_version(site, presence->version);
-    changes |= take_policy(site, presence);
-    changes |= take_services(site, presence);
-    if (presence->leaving)
-        ist_timer_disarm(&site->silence);
-    else
-        await_presence(site);
-    set_state(site, presence->leaving ? SITES_ABSENT : SITES_PRESENT, changes);
 }

@@ -1,0 +1,89 @@
+/* What a site says of itself: taken over with care, for it is the site's. */
+#include "sites/registry_priv.h"
+
+#include <stdio.h>
+#include <string.h>
+
+/* A site's own words: cut to size, and nothing that a terminal would obey. */
+static void take_text(char *to, size_t size, const char *from)
+{
+    size_t i;
+
+    for (i = 0; i < size - 1 && from[i]; i++)
+        to[i] = from[i] >= 0x20 && from[i] < 0x7F ? from[i] : '?';
+    to[i] = '\0';
+}
+
+static unsigned take_version(struct sites_site *site, const char *version)
+{
+    char text[sizeof(site->version)];
+
+    take_text(text, sizeof(text), version);
+    if (strcmp(text, site->version) == 0)
+        return 0;
+    memcpy(site->version, text, sizeof(text));
+    return SITES_CHANGE_VERSION;
+}
+
+static unsigned take_policy(struct sites_site *site,
+                            const Isthmus__V1__Presence *presence)
+{
+    static const char *const modes[] = {"active", "read-only", "frozen"};
+    const char *mode = "unknown";
+    uint8_t digest[32] = {0};
+
+    for (size_t i = 0; i < IST_COUNT(modes); i++) {
+        if (strcmp(presence->policy_mode, modes[i]) == 0)
+            mode = modes[i];
+    }
+    if (presence->policy_digest.len == sizeof(digest))
+        memcpy(digest, presence->policy_digest.data, sizeof(digest));
+    if (strcmp(mode, site->policy_mode) == 0 &&
+        memcmp(digest, site->policy_digest, sizeof(digest)) == 0)
+        return 0;
+    snprintf(site->policy_mode, sizeof(site->policy_mode), "%s", mode);
+    memcpy(site->policy_digest, digest, sizeof(digest));
+    return SITES_CHANGE_POLICY;
+}
+
+static unsigned take_services(struct sites_site *site,
+                              const Isthmus__V1__Presence *presence)
+{
+    char names[SITES_SERVICES_MAX][32] = {{0}};
+    size_t n = presence->n_services;
+
+    if (n > SITES_SERVICES_MAX)
+        n = SITES_SERVICES_MAX;
+    for (size_t i = 0; i < n; i++)
+        take_text(names[i], sizeof(names[i]), presence->services[i]);
+    if (n == site->n_services &&
+        memcmp(names, site->services, sizeof(names)) == 0)
+        return 0;
+    memcpy(site->services, names, sizeof(names));
+    site->n_services = n;
+    return SITES_CHANGE_SERVICES;
+}
+
+void sites_presence(struct sites *sites, struct sites_site *site,
+                    const Isthmus__V1__Presence *presence, uint64_t issued_ms)
+{
+    unsigned changes = 0;
+
+    if (site->state == SITES_REMOVED)
+        return;
+    sites_heard(sites, site);
+    site->heard_ms = ist_loop_wall(sites_loop(sites));
+    site->clock_offset_ms = (int64_t) (issued_ms - site->heard_ms);
+    site->started_ms = presence->started_ms;
+    site->next_event = presence->next_event;
+    site->open_calls = presence->open_calls;
+    changes |= take_version(site, presence->version);
+    changes |= take_policy(site, presence);
+    changes |= take_services(site, presence);
+    if (presence->leaving)
+        ist_timer_disarm(&site->silence);
+    else
+        sites_await_presence(site);
+    sites_set_state(site, presence->leaving ? SITES_ABSENT : SITES_PRESENT,
+                    changes);
+}
