@@ -4,6 +4,7 @@
 #include "federation.h"
 
 #include "../unit/identity.h"
+#include "base/rand.h"
 #include "cloud.h"
 
 #include <assert.h>
@@ -37,6 +38,7 @@ static struct ist_self hub_keys, agent_keys[WORLD_SITES_MAX];
 
 void federation_make_keys(uint32_t n)
 {
+    ist_rand_plant(1); /* The same in every process: they are in the trace. */
     hub_keys.role = IST_ROLE_HUB;
     memset(hub_keys.uid.b, 0xFF, sizeof(hub_keys.uid.b));
     ist_self_make_keys(&hub_keys);
@@ -46,6 +48,7 @@ void federation_make_keys(uint32_t n)
         agent_keys[i].uid.b[15] = (uint8_t) i;
         ist_self_make_keys(&agent_keys[i]);
     }
+    ist_rand_unplant();
 }
 
 /* Agents */
