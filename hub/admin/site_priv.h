@@ -1,0 +1,54 @@
+/* Between the commands that add, list and remove sites. */
+#ifndef ADMIN_SITE_PRIV_H
+#define ADMIN_SITE_PRIV_H
+
+#include "admin/home_priv.h"
+#include "base/arena.h"
+#include "codec/bundle.h"
+
+#include <dirent.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#define ADMIN_SITE_NAME_SIZE 33
+#define ADMIN_SITE_ARENA     (512 * 1024) /* Of one bundle. */
+
+struct admin_site_request {
+    const char *name, *bundle, *dir, *out, *rabbitmqctl, *bus_url;
+    bool no_broker;
+    uint64_t now_ms;
+};
+
+/* site_files.c: what a site has in the directory of the hub. */
+
+int admin_site_read(const struct admin_home *home, const char *name,
+                    const char *file, struct ist_sb *ret, struct ist_err *err);
+
+int admin_site_write(const struct admin_home *home, const char *name,
+                     const char *file, const struct ist_sb *data,
+                     struct ist_err *err);
+
+/* The stored bundle of a site. -ENOENT: no such site. */
+int admin_site_bundle(const struct admin_home *home, const char *name,
+                      struct ist_arena *arena, struct ist_bundle_site *ret,
+                      struct ist_err *err);
+
+/* The hub looks at one time stamp only: see sites/scan.c. */
+int admin_site_touch(const struct admin_home *home, uint64_t now_ms,
+                     struct ist_err *err);
+
+/* Names of all sites, sorted, for admin_site_names_free(). < 0: an error. */
+int admin_site_names(const struct admin_home *home, struct dirent ***ret,
+                     struct ist_err *err);
+
+void admin_site_names_free(struct dirent **names, int n);
+
+/* site_add.c */
+
+const char *admin_site_ctl(const struct admin_site_request *request);
+
+int admin_site_add(const struct admin_home *home,
+                   const struct admin_site_request *request,
+                   struct ist_err *err);
+
+#endif
