@@ -15,572 +15,29 @@
  * A marker comes from the service's own "next" link, but is put into a URL of
  * ours: so we never go where a link points, and Nova's links, which lose all
  * but the last of repeated parameters, do no harm. */
-#include "os/cloud_priv.h"
+#include "os/list_priv.h"
 
-#include "codec/json.h"
 #include "os/fail.h"
-#include "os/get.h"
-#include "os/key.h"
-#include "os/top.h"
 #include "os/url.h"
 
-#include <assert.h>
 #include <errno.h>
 #include <inttypes.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#define ID_MAX     IST_ORDER_ID_MAX
-#define MARKER_MAX 512
-#define PATH_MAX_  160
-#define PICKS_MAX  (2 + IST_ORDER_KEYS_MAX + OS_FILTERS_MAX)
-#define SLACK                                                                  \
-    16 /* Records kept over the limit: a page that shifts while                \
-        * we read may bring one twice. */
-#define LINKS_MAX (16U * 1024)
-
-/* A member that is looked at: its place among the picks, or the project. */
-struct view {
-    const struct ist_member *member;
-    size_t pick;
-    bool is_project;
-};
-
-struct os_list_work {
-    struct os_cloud *cloud;
-    struct os_list *list;
-    const struct ist_kind *kind;
-    const struct os_resource *resource;
-    const struct os_service *service;
-    struct os_get get;
-
-    /* What is picked of each record. */
-    char paths[PICKS_MAX][PATH_MAX_];
-    const char *picks[PICKS_MAX];
-    size_t n_picks, wrapper_pick;
-    struct view id, keys[IST_ORDER_KEYS_MAX], filters[OS_FILTERS_MAX];
-    char links_path[96];
-    const char *siblings[1];
-    struct ist_json_want want;
-    struct ist_json_split split;
-    bool splitting;
-
-    struct ist_order order;
-    struct os_top top;
-    bool native;       /* The service sorts. */
-    bool restarted;    /* From the start: may happen once. */
-    bool out_of_order; /* It did not sort as we do. */
-    bool local_filter; /* Some filter the service does not know. */
-    char project[OS_PROJECT_MAX + 1];
-    struct ist_sb query;     /* All but limit and marker. */
-    char marker[MARKER_MAX]; /* Encoded; "": from the start. */
-    bool marker_is_ours;     /* It comes from a trail. */
-    uint64_t *seen;          /* Hashes of markers. */
-    size_t n_seen;
-    int refusal; /* Of a record: OS_E_TOO_LARGE or OS_E_BAD_ANSWER. */
-
-    /* The record before, in native order. */
-    char last_text[IST_ORDER_KEYS_MAX][OS_KEY_MAX], last_id[ID_MAX + 1];
-    struct ist_place last;
-    bool has_last;
-    /* The record that is being looked at. */
-    char key_text[IST_ORDER_KEYS_MAX][OS_KEY_MAX], id_text[ID_MAX + 1];
-};
-
 static void ask_page(struct os_list_work *work);
-
-/* --- Preparing --- */
-
-static int bad_call(struct os_list_work *work, const char *what,
-                    const char *name)
-{
-    return ist_err_set(&work->list->op.err, OS_E_BAD_CALL,
-                       "list %ss: they have no %s that is called %.60s",
-                       work->kind->name, what, name);
-}
-
-static size_t add_pick(struct os_list_work *work, const char *path)
-{
-    const char *wrapper = work->resource->wrapper;
-
-    snprintf(work->paths[work->n_picks], PATH_MAX_, "%s%s%s",
-             wrapper ? wrapper : "", wrapper && *path ? "." : "", path);
-    work->picks[work->n_picks] = work->paths[work->n_picks];
-    return work->n_picks++;
-}
-
-static void view_init(struct os_list_work *work, struct view *view,
-                      const struct ist_member *member)
-{
-    view->member = member;
-    view->is_project = member->path[0] == '\0';
-    if (!view->is_project)
-        view->pick = add_pick(work, member->path);
-}
-
-static int prepare_picks(struct os_list_work *work)
-{
-    const struct os_list *list = work->list;
-
-    view_init(work, &work->id, ist_kind_member(work->kind, "id"));
-    work->wrapper_pick = SIZE_MAX;
-    if (work->resource->wrapper)
-        work->wrapper_pick = add_pick(work, "");
-    for (size_t i = 0; i < list->n_sort; i++) {
-        const struct ist_member *member =
-            ist_kind_member(work->kind, list->sort[i].name);
-
-        if (!member)
-            return bad_call(work, "member", list->sort[i].name);
-        view_init(work, &work->keys[i], member);
-        work->order.descending[i] = list->sort[i].descending;
-    }
-    work->order.n_keys = list->n_sort;
-    for (size_t i = 0; i < list->n_filters; i++) {
-        const struct ist_member *member =
-            ist_kind_member(work->kind, list->filters[i].name);
-
-        if (!member)
-            return bad_call(work, "member", list->filters[i].name);
-        view_init(work, &work->filters[i], member);
-    }
-    return 0;
-}
-
-/* For the paths that hold "{project}": the one that is asked for. */
-static int prepare_project(struct os_list_work *work)
-{
-    const struct os_list *list = work->list;
-
-    for (size_t i = 0; i < list->n_filters; i++) {
-        const struct os_filter *filter = &list->filters[i];
-
-        if (strcmp(filter->name, "project") != 0 || filter->n_values == 0)
-            continue;
-        if (filter->n_values > 1 &&
-            strstr(work->resource->list_path, "{project}"))
-            return ist_err_set(&work->list->op.err, OS_E_BAD_CALL,
-                               "list %ss: ask for one project at a time",
-                               work->kind->name);
-        if (strlen(filter->values[0]) <= OS_PROJECT_MAX)
-            snprintf(work->project, sizeof(work->project), "%s",
-                     filter->values[0]);
-    }
-    return 0;
-}
-
-static void prepare_want(struct os_list_work *work)
-{
-    const struct os_resource *resource = work->resource;
-
-    switch (work->service->paging) {
-    case OS_PAGING_LINKS:
-        if (resource->links)
-            snprintf(work->links_path, sizeof(work->links_path), "%s",
-                     resource->links);
-        else
-            snprintf(work->links_path, sizeof(work->links_path), "%s_links",
-                     resource->collection);
-        break;
-    case OS_PAGING_NEXT:
-        snprintf(work->links_path, sizeof(work->links_path), "next");
-        break;
-    case OS_PAGING_LINKS_NEXT:
-        snprintf(work->links_path, sizeof(work->links_path), "links.next");
-        break;
-    }
-    work->siblings[0] = work->links_path;
-    work->want = (struct ist_json_want){
-        .collection = resource->collection,
-        .picks = work->picks,
-        .n_picks = work->n_picks,
-        .siblings = work->siblings,
-        .n_siblings = resource->unpaged ? 0 : 1,
-        .element_max = work->cloud->conf->record_max,
-        .siblings_max = LINKS_MAX,
-    };
-}
-
-static bool *unsorted(const struct os_list_work *work)
-{
-    size_t n;
-    const struct os_resource *first = os_resources(&n);
-
-    assert(n <= OS_RESOURCES_MAX);
-    return &work->cloud->unsorted[work->resource - first];
-}
-
-/* Can the service give just our order?  With the id behind the keys. */
-static bool can_sort(const struct os_list_work *work)
-{
-    const struct os_resource *resource = work->resource;
-
-    if (work->service->sorting == OS_SORTING_NONE || resource->unpaged ||
-        !os_native_find(resource->sorts, "id") || *unsorted(work))
-        return false;
-    for (size_t i = 0; i < work->list->n_sort; i++) {
-        if (!os_native_find(resource->sorts, work->list->sort[i].name))
-            return false;
-    }
-    return true;
-}
-
-/* --- The query --- */
-
-static void add_sort(struct os_list_work *work, const char *native,
-                     bool descending, bool first)
-{
-    const char *dir = descending ? "desc" : "asc";
-
-    if (work->service->sorting == OS_SORTING_PAIRS)
-        ist_sb_printf(&work->query, "&sort_key=%s&sort_dir=%s", native, dir);
-    else
-        ist_sb_printf(&work->query, "%s%s:%s", first ? "&sort=" : ",", native,
-                      dir);
-}
-
-static void add_sorts(struct os_list_work *work)
-{
-    const struct os_list *list = work->list;
-    bool has_id = false;
-
-    for (size_t i = 0; i < list->n_sort; i++) {
-        const struct os_sort *sort = &list->sort[i];
-
-        if (has_id)
-            break; /* Nothing behind an id makes a difference. */
-        add_sort(work, os_native_find(work->resource->sorts, sort->name),
-                 sort->descending, i == 0);
-        has_id = strcmp(sort->name, "id") == 0;
-    }
-    if (!has_id)
-        add_sort(work, os_native_find(work->resource->sorts, "id"), false,
-                 list->n_sort == 0);
-}
-
-/* One value is what every service can filter by. */
-static bool is_sendable(const struct os_list_work *work,
-                        const struct os_filter *filter)
-{
-    const struct os_resource *resource = work->resource;
-
-    return os_native_find(resource->filters, filter->name) &&
-           filter->n_values == 1 && filter->values[0][0] &&
-           (!resource->takes ||
-            resource->takes(filter->name, filter->values[0]));
-}
-
-static void add_filters(struct os_list_work *work)
-{
-    const struct os_list *list = work->list;
-
-    work->local_filter = false;
-    for (size_t i = 0; i < list->n_filters; i++) {
-        const struct os_filter *filter = &list->filters[i];
-
-        if (!is_sendable(work, filter)) {
-            work->local_filter = true;
-            continue;
-        }
-        ist_sb_printf(&work->query, "&%s=",
-                      os_native_find(work->resource->filters, filter->name));
-        os_url_encode(&work->query, filter->values[0],
-                      strlen(filter->values[0]));
-    }
-}
-
-static void build_query(struct os_list_work *work)
-{
-    const struct os_auth *auth = &work->cloud->auth;
-    struct os_query q = {work->resource, work->project, auth->admin};
-
-    ist_sb_reset(&work->query);
-    if (auth->admin && work->resource->admin_query)
-        ist_sb_printf(&work->query, "&%s", work->resource->admin_query);
-    add_filters(work);
-    if (work->native)
-        add_sorts(work);
-    if (work->resource->query)
-        work->resource->query(&work->query, &q);
-}
-
-static size_t n_wanted(const struct os_list *list)
-{
-    return list->first && list->first < list->limit ? list->first : list->limit;
-}
-
-/* As many as are wanted where that is certain, else as many as there may be:
- * an exchange more costs more than some records more. */
-static size_t page_size(const struct os_list_work *work)
-{
-    size_t max = work->service->page_max, wanted = n_wanted(work->list);
-
-    if (!work->native || work->local_filter ||
-        (work->list->has_after && !work->marker_is_ours && !work->n_seen))
-        return max;
-    /* Some between the marker and the place that we want may be in vain. */
-    if (work->marker_is_ours)
-        wanted += SLACK;
-    return wanted < max ? wanted : max;
-}
-
-/* Which list it is, for the trail. */
-static void signature(const struct os_list_work *work, struct ist_sb *out)
-{
-    ist_sb_printf(out, "%s %s%s", work->kind->name,
-                  work->list->version ? work->list->version : "",
-                  ist_sb_text(&work->query));
-}
-
-static void take_trail(struct os_list_work *work)
-{
-    IST_CLEANUP(ist_sb_fini) struct ist_sb text, encoded;
-    const struct os_list *list = work->list;
-    const char *id;
-
-    ist_sb_init(&text, 0);
-    ist_sb_init(&encoded, MARKER_MAX - 1);
-    if (!work->native || !list->has_after || work->restarted)
-        return;
-    signature(work, &text);
-    id = os_trail_find(&work->cloud->trails, ist_sb_text(&text), &work->order,
-                       &list->after, list->ties);
-    if (id)
-        os_url_encode(&encoded, id, strlen(id));
-    if (id && encoded.rc == 0) {
-        memcpy(work->marker, ist_sb_text(&encoded), encoded.len + 1);
-        work->marker_is_ours = true;
-    }
-}
-
-static void leave_trail(struct os_list_work *work)
-{
-    IST_CLEANUP(ist_sb_fini) struct ist_sb text;
-
-    ist_sb_init(&text, 0);
-    if (!work->native)
-        return;
-    signature(work, &text);
-    os_trail_store(&work->cloud->trails, ist_sb_text(&text), work->order.n_keys,
-                   work->top.records, work->top.n);
-}
-
-static struct os_list_work *work_of(struct os_get *get)
-{
-    return IST_CONTAINER(get, struct os_list_work, get);
-}
-
-static void target(struct os_get *get, struct ist_sb *out)
-{
-    struct os_list_work *work = work_of(get);
-    const char *query;
-
-    if (!work->project[0])
-        snprintf(work->project, sizeof(work->project), "%s",
-                 work->cloud->auth.project);
-    os_url_expand(out, work->resource->list_path, work->project, "");
-    build_query(work);
-    if (work->n_seen == 0 && !work->marker[0])
-        take_trail(work);
-    query = ist_sb_text(&work->query);
-    if (!work->resource->unpaged) {
-        ist_sb_printf(out, "?limit=%zu", page_size(work));
-        if (work->marker[0])
-            ist_sb_printf(out, "&marker=%s", work->marker);
-        ist_sb_puts(out, query);
-    } else if (*query) {
-        ist_sb_printf(out, "?%s", query + 1);
-    }
-}
-
-/* --- Records --- */
-
-/* The characters of a string, the bytes of anything else; "" for null. */
-static bool plain(struct ist_json_slice v, char *buf, size_t size,
-                  size_t *ret_len)
-{
-    enum ist_json_type type = ist_json_type(v);
-
-    if (type == IST_JSON_STRING)
-        return ist_json_text(v, buf, size, ret_len);
-    *ret_len = 0;
-    buf[0] = '\0';
-    if (type == IST_JSON_ABSENT || type == IST_JSON_NULL)
-        return true;
-    if (v.size >= size)
-        return false;
-    memcpy(buf, v.data, v.size);
-    buf[v.size] = '\0';
-    *ret_len = v.size;
-    return true;
-}
-
-static bool take_id(struct os_list_work *work, const struct ist_json_element *e,
-                    size_t *ret_len)
-{
-    char text[6 * ID_MAX + 3];
-    enum ist_json_type type;
-
-    if (work->id.is_project) {
-        *ret_len = strlen(work->project);
-        memcpy(work->id_text, work->project, *ret_len + 1);
-        return true;
-    }
-    type = ist_json_type(e->picks[work->id.pick]);
-    if ((type != IST_JSON_STRING && type != IST_JSON_NUMBER) ||
-        !plain(e->picks[work->id.pick], text, sizeof(text), ret_len) ||
-        *ret_len == 0 || *ret_len > ID_MAX || memchr(text, '\0', *ret_len))
-        return false;
-    memcpy(work->id_text, text, *ret_len + 1);
-    return true;
-}
-
-static bool filter_matches(const struct os_list_work *work,
-                           const struct view *view,
-                           const struct os_filter *filter,
-                           const struct ist_json_element *e)
-{
-    char text[2048];
-    size_t len;
-
-    if (view->is_project) {
-        len = strlen(work->project);
-        memcpy(text, work->project, len);
-    } else if (!plain(e->picks[view->pick], text, sizeof(text), &len)) {
-        return false;
-    }
-    for (size_t i = 0; i < filter->n_values; i++) {
-        if (strlen(filter->values[i]) == len &&
-            memcmp(filter->values[i], text, len) == 0)
-            return true;
-    }
-    return false;
-}
-
-static bool matches(const struct os_list_work *work,
-                    const struct ist_json_element *e)
-{
-    for (size_t i = 0; i < work->list->n_filters; i++) {
-        if (!filter_matches(work, &work->filters[i], &work->list->filters[i],
-                            e))
-            return false;
-    }
-    return true;
-}
-
-static void take_place(struct os_list_work *work,
-                       const struct ist_json_element *e, size_t id_len,
-                       struct ist_place *place)
-{
-    *place = (struct ist_place){.site = "", .id = {work->id_text, id_len}};
-    for (size_t i = 0; i < work->order.n_keys; i++) {
-        const struct view *view = &work->keys[i];
-        size_t len;
-
-        if (view->is_project) {
-            len = strlen(work->project);
-            memcpy(work->key_text[i], work->project, len);
-        } else {
-            len = os_key(view->member->type, e->picks[view->pick],
-                         work->key_text[i]);
-        }
-        place->keys[i] = (struct ist_bytes){work->key_text[i], len};
-    }
-}
-
-static void remember(struct os_list_work *work, const struct ist_place *place)
-{
-    work->last = *place;
-    for (size_t i = 0; i < work->order.n_keys; i++) {
-        memcpy(work->last_text[i], place->keys[i].data, place->keys[i].size);
-        work->last.keys[i].data = work->last_text[i];
-    }
-    memcpy(work->last_id, place->id.data, place->id.size);
-    work->last.id.data = work->last_id;
-    work->has_last = true;
-}
-
-/* Is it behind the one before it?  If not, the service does not sort as we
- * do, and the list must be read in another way. The same one again is a page
- * that shifted. */
-static bool in_order(struct os_list_work *work, const struct ist_place *place)
-{
-    int cmp =
-        work->has_last ? ist_order_cmp(&work->order, &work->last, place) : -1;
-
-    if (cmp > 0) {
-        work->out_of_order = true;
-        return false;
-    }
-    if (cmp < 0)
-        remember(work, place);
-    return true;
-}
-
-static int refuse(struct os_list_work *work, int outcome)
-{
-    work->list->n_refused++;
-    if (!work->refusal)
-        work->refusal = outcome;
-    return 0;
-}
-
-static int keep(struct os_list_work *work, const struct ist_place *place,
-                const struct ist_json_element *e)
-{
-    struct ist_json_slice body = work->wrapper_pick == SIZE_MAX
-                                     ? e->bytes
-                                     : e->picks[work->wrapper_pick];
-    const struct ist_bytes bytes = {body.data, body.size};
-    int rc;
-
-    if (!os_top_wants(&work->top, place))
-        return 0;
-    rc = os_top_add(&work->top, place, &bytes);
-    if (rc != -ENOBUFS)
-        return rc;
-    return os_fail(&work->get.op.err, work->service, os_get_path(&work->get),
-                   OS_E_TOO_LARGE,
-                   "the records wanted are over %zu bytes; ask for fewer at "
-                   "a time",
-                   work->top.memory);
-}
-
-static int on_element(void *arg, const struct ist_json_element *e)
-{
-    struct os_list_work *work = arg;
-    struct ist_place place;
-    size_t id_len;
-
-    work->list->n_scanned++;
-    if (e->refusal)
-        return refuse(work, e->refusal == IST_JSON_TOO_LARGE ? OS_E_TOO_LARGE
-                                                             : OS_E_BAD_ANSWER);
-    if (!take_id(work, e, &id_len))
-        return refuse(work, OS_E_BAD_ANSWER);
-    take_place(work, e, id_len, &place);
-    if (work->native && !in_order(work, &place))
-        return -EAGAIN;
-    if (!matches(work, e))
-        return 0;
-    if (work->list->has_after &&
-        !os_is_behind(&work->order, &place, &work->list->after,
-                      work->list->ties))
-        return 0;
-    return keep(work, &place, e);
-}
 
 /* --- Pages --- */
 
 static void on_begin(struct os_get *get)
 {
-    struct os_list_work *work = work_of(get);
+    struct os_list_work *work = os_list_work_of(get);
 
     if (work->splitting)
         ist_json_split_reset(&work->split);
     else
-        ist_json_split_init(&work->split, &work->want, on_element, work);
+        ist_json_split_init(&work->split, &work->want, os_list_on_element,
+                            work);
     work->splitting = true;
 }
 
@@ -593,7 +50,7 @@ static int bad_json(struct os_list_work *work, int rc)
 
 static int on_data(struct os_get *get, const void *data, size_t size)
 {
-    struct os_list_work *work = work_of(get);
+    struct os_list_work *work = os_list_work_of(get);
     int rc = ist_json_split_feed(&work->split, data, size);
 
     if (rc == 0)
@@ -681,7 +138,7 @@ static int follow(struct os_list_work *work, const struct next *next)
         work->cloud->endpoints[os_service_index(work->service)].base;
     IST_CLEANUP(ist_sb_fini) struct ist_sb marker;
 
-    ist_sb_init(&marker, MARKER_MAX - 1);
+    ist_sb_init(&marker, OS_LIST_MARKER_MAX - 1);
     if (next->bad)
         return bad_next(work, "is no address");
     if (!base || !os_url_same_origin(base, next->text))
@@ -739,7 +196,7 @@ static void finish(struct os_list_work *work, int rc, bool whole)
         os_top_clear(&work->top);
     os_top_sort(&work->top);
     if (rc == 0)
-        leave_trail(work);
+        os_list_leave_trail(work);
     while (work->top.n > list->limit)
         os_record_free(&work->top.records[--work->top.n]);
     list->records = work->top.records;
@@ -755,7 +212,7 @@ static void restart(struct os_list_work *work)
 {
     if (work->out_of_order) {
         work->native = false;
-        *unsorted(work) = true;
+        *os_list_unsorted(work) = true;
     }
     work->restarted = true;
     work->out_of_order = work->has_last = work->marker_is_ours = false;
@@ -774,19 +231,10 @@ static bool marker_unknown(const struct os_list_work *work)
            (work->get.status == 400 || work->get.status == 404);
 }
 
-static void forget_trail(struct os_list_work *work)
-{
-    IST_CLEANUP(ist_sb_fini) struct ist_sb text;
-
-    ist_sb_init(&text, 0);
-    signature(work, &text);
-    os_trail_forget(&work->cloud->trails, ist_sb_text(&text));
-}
-
 static void page_failed(struct os_list_work *work, const struct ist_op *op)
 {
     if (work->out_of_order || marker_unknown(work)) {
-        forget_trail(work);
+        os_list_forget_trail(work);
         restart(work);
         return;
     }
@@ -796,7 +244,7 @@ static void page_failed(struct os_list_work *work, const struct ist_op *op)
 
 static bool enough(const struct os_list_work *work)
 {
-    return work->native && work->top.n >= n_wanted(work->list);
+    return work->native && work->top.n >= os_list_n_wanted(work->list);
 }
 
 static void page_done(struct os_list_work *work)
@@ -826,7 +274,7 @@ static void page_done(struct os_list_work *work)
 static void on_page(struct ist_op *op)
 {
     struct os_get *get = IST_CONTAINER(op, struct os_get, op);
-    struct os_list_work *work = work_of(get);
+    struct os_list_work *work = os_list_work_of(get);
 
     work->list->n_pages += get->n_asked;
     if (work->list->op.state == IST_OP_CANCELLING) {
@@ -852,7 +300,7 @@ static void ask_page(struct os_list_work *work)
         .version = list->version ? list->version : work->resource->version,
         .version_is_firm = list->version != NULL,
         .answer_max = work->cloud->conf->answer_max,
-        .target = target,
+        .target = os_list_target,
         .begin = on_begin,
         .data = on_data,
     };
@@ -865,16 +313,13 @@ static int prepare(struct os_list_work *work)
     struct os_list *list = work->list;
     size_t memory =
         list->memory ? list->memory : (size_t) work->cloud->conf->list_max;
-    int rc = prepare_picks(work);
+    int rc = os_list_plan(work);
 
-    if (rc == 0)
-        rc = prepare_project(work);
     if (rc)
         return rc;
-    prepare_want(work);
-    work->native = can_sort(work);
     work->seen = calloc(work->cloud->conf->pages_max, sizeof(*work->seen));
-    rc = os_top_init(&work->top, &work->order, list->limit + SLACK, memory);
+    rc = os_top_init(&work->top, &work->order, list->limit + OS_LIST_SLACK,
+                     memory);
     if (rc || !work->seen)
         return ist_err_set(&list->op.err, -ENOMEM, "out of memory");
     work->top.in_order = work->native;
