@@ -22,6 +22,8 @@
 #define FLAG_SIGNED 1U
 #define FLAG_ZSTD   2U
 
+#define PACKER_KEEP (640U * 1024)
+
 #define SECOND 1000ULL
 #define MINUTE (60 * SECOND)
 #define HOUR   (60 * MINUTE)
@@ -183,6 +185,39 @@ static size_t signed_text(uint8_t text[256], const uint8_t *header,
     return at + crypto_hash_sha256_BYTES;
 }
 
+/* zstd's working memory, one each for a thread: making it anew costs as much
+ * as the work on a small body. A packer that met a large body is let go. */
+static _Thread_local ZSTD_CCtx *packer;
+static _Thread_local ZSTD_DCtx *unpacker;
+
+static size_t compress(void *to, size_t room, const void *from, size_t size)
+{
+    size_t n;
+
+    if (!packer)
+        packer = ZSTD_createCCtx();
+    if (!packer)
+        return 0;
+    n = ZSTD_compressCCtx(packer, to, room, from, size, 1);
+    if (ZSTD_sizeof_CCtx(packer) > PACKER_KEEP) {
+        ZSTD_freeCCtx(packer);
+        packer = NULL;
+    }
+    return ZSTD_isError(n) ? 0 : n;
+}
+
+static bool decompress(void *to, size_t plain, const void *from, size_t size)
+{
+    size_t n;
+
+    if (!unpacker)
+        unpacker = ZSTD_createDCtx();
+    if (!unpacker)
+        return false;
+    n = ZSTD_decompressDCtx(unpacker, to, plain, from, size);
+    return !ZSTD_isError(n) && n == plain;
+}
+
 /* Sealing */
 
 /* The body as it will travel: compressed into 'packed' when that pays. */
@@ -201,8 +236,8 @@ static void pack(const struct ist_letter *letter, struct ist_sb *packed,
     room = ist_sb_reserve(packed, bound);
     if (!room)
         return;
-    size = ZSTD_compress(room, bound, letter->body, letter->body_size, 1);
-    if (ZSTD_isError(size) ||
+    size = compress(room, bound, letter->body, letter->body_size);
+    if (size == 0 ||
         size + sizeof(plain) > letter->body_size - letter->body_size / 10)
         return;
     packed->len += size;
@@ -472,7 +507,6 @@ static int unpack(struct opening *o, struct ist_letter *letter)
 {
     uint32_t plain;
     uint8_t *room;
-    size_t size;
 
     letter->body = o->body;
     letter->body_size = o->h.body_size;
@@ -487,9 +521,8 @@ static int unpack(struct opening *o, struct ist_letter *letter)
     room = ist_arena_alloc(o->arena, plain);
     if (!room)
         return IST_SEAL_BODY;
-    size = ZSTD_decompress(room, plain, o->body + sizeof(plain),
-                           o->h.body_size - sizeof(plain));
-    if (ZSTD_isError(size) || size != plain)
+    if (!decompress(room, plain, o->body + sizeof(plain),
+                    o->h.body_size - sizeof(plain)))
         return IST_SEAL_BODY;
     letter->body = room;
     letter->body_size = plain;

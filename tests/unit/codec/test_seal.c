@@ -125,6 +125,32 @@ static void test_large_body_is_compressed(void **state)
     free(body);
 }
 
+/* What one body leaves behind in the compressor is nothing to the next. */
+static void test_bodies_of_all_sizes_in_a_row(void **state)
+{
+    static const size_t sizes[] = {
+        5000, IST_SEAL_BODY_MAX, 4097, 300000, 5000, 4096, 900000};
+    struct pair *p = *state;
+    struct ist_letter letter = query(p);
+    char *body = malloc(IST_SEAL_BODY_MAX);
+
+    for (size_t i = 0; i < IST_COUNT(sizes); i++) {
+        for (size_t at = 0; at < sizes[i]; at++)
+            body[at] = (char) ('a' + (at * (i + 7) >> 5) % 26);
+        letter.body = body;
+        letter.body_size = sizes[i];
+        seal_to_site(p, letter);
+        p->wire.data[p->wire.len - 1] ^= 1;
+        assert_int_equal(open_at_site(p, NOW), IST_SEAL_FORGED);
+        p->wire.data[p->wire.len - 1] ^= 1;
+        assert_int_equal(open_at_site(p, NOW), 0);
+        assert_int_equal(p->got.body_size, sizes[i]);
+        assert_memory_equal(p->got.body, body, sizes[i]);
+        ist_arena_reset(&p->arena);
+    }
+    free(body);
+}
+
 static void test_every_flipped_bit_is_refused(void **state)
 {
     struct pair *p = *state;
@@ -346,6 +372,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         T(test_round_trip),
         T(test_large_body_is_compressed),
+        T(test_bodies_of_all_sizes_in_a_row),
         T(test_every_flipped_bit_is_refused),
         T(test_every_truncation_is_refused),
         T(test_replay_is_refused),
