@@ -16,6 +16,24 @@
 
 #include <errno.h>
 
+/* Has the next piece arrive. The daemon does not see a client leave whose FIN
+ * is queued behind the last bytes it read (it asks for edges, and takes a short
+ * read for the last), so we watch here too. */
+static void flow(struct request *r)
+{
+    conn_wait_for(r->conn, WAIT_BODY);
+    request_resume(r);
+    conn_watch(r->conn);
+}
+
+void body_poke(struct request *r)
+{
+    /* Coming back the daemon reads without being told. */
+    request_sleep(r);
+    request_resume(r);
+    conn_watch(r->conn);
+}
+
 bool body_begin(struct request *r)
 {
     struct ist_httpd *httpd = r->httpd;
@@ -33,7 +51,7 @@ bool body_begin(struct request *r)
     if (!r->pub.on_body)
         return false;
     r->phase = PHASE_FLOW;
-    conn_wait_for(r->conn, WAIT_BODY);
+    flow(r);
     if (r->pub.body_length != UINT64_MAX &&
         r->pub.body_length > r->pub.body_cap) {
         r->again = true;
@@ -61,8 +79,7 @@ static void go_on(struct request *r)
     r->full = false;
     if (!r->suspended)
         return; /* Inside on_body, which has yet to say that it is full. */
-    conn_wait_for(r->conn, WAIT_BODY);
-    request_resume(r);
+    flow(r);
 }
 
 enum MHD_Result body_piece(struct request *r, const char *data, size_t *size)

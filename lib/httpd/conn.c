@@ -156,11 +156,14 @@ static void on_watch_closed(uv_handle_t *handle)
 static void on_watch(uv_poll_t *handle, int status, int events)
 {
     struct conn *conn = handle->data;
+    struct request *r = conn->request;
 
     (void) status, (void) events;
     uv_poll_stop(handle);
-    if (conn->request)
-        request_gone(conn->request, -ECONNRESET);
+    if (r && r->phase == PHASE_FLOW && !r->suspended && !r->by_hand)
+        body_poke(r);
+    else if (r)
+        request_gone(r, -ECONNRESET);
 }
 
 /* False when memory is out. */

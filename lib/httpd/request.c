@@ -388,6 +388,7 @@ static enum MHD_Result on_whole(struct request *r, struct MHD_Connection *mhd)
     conn_wait_for(r->conn, WAIT_ANSWER);
     r->phase = PHASE_HELD;
     if (flowed) {
+        conn_unwatch(r->conn);
         body_end(r, 0);
         return settle(r, mhd);
     }

@@ -110,8 +110,10 @@ typedef void ist_httpd_handler_fn(void *arg, struct ist_httpd_request *);
  * on_body is given each piece (some 16 KiB at most; chunks and trailers are
  * taken off) and returns 0: taken. Anything else, -EAGAIN by custom: full,
  * nothing taken. The connection then sleeps, and the kernel's buffers push
- * back, until ist_httpd_resume_body() has the same bytes brought again; no
- * deadline runs meanwhile. on_end comes last and once, also without a body:
+ * back, until ist_httpd_resume_body() has the same bytes brought again. No
+ * deadline runs meanwhile, and a client that leaves is seen only if all it had
+ * sent fits the kernel's buffers: how long to be full is the taker's to limit.
+ * on_end comes last and once, also without a body:
  *
  *   0            The body is whole.
  *   -ECONNRESET  The client left, stopped sending, or broke the framing.

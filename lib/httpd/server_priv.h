@@ -178,6 +178,8 @@ void request_cut(struct request *);
 bool body_begin(struct request *);
 /* A piece; the daemon's callback. */
 enum MHD_Result body_piece(struct request *, const char *data, size_t *size);
+/* The client sends no more: has the daemon read up to there. */
+void body_poke(struct request *);
 /* It has ended: tells who took it. The request may then be answered, and if
  * its connection is closed, freed. */
 void body_end(struct request *, int rc);
