@@ -14,6 +14,9 @@ const struct ist_row api_rows[] = {
      offsetof(struct api_conf, request_memory), "64MiB", 1U << 20, 1U << 30, 0,
      "Memory that the rows of one request may take; a site that does not fit "
      "any more counts as failed."},
+    {"api.requests", IST_ROW_U64, offsetof(struct api_conf, requests_max),
+     "256", 1, 100000, 0,
+     "Requests that wait for sites at once; more are answered 503, busy."},
     IST_ROW_END,
 };
 
@@ -156,6 +159,12 @@ static void not_found(struct ist_httpd_request *http)
                       http->path);
 }
 
+/* What asks sites holds memory until they have answered. */
+static bool is_busy(const struct api *api, const struct api_route *route)
+{
+    return !route->is_open && api->n_open >= api->conf.requests_max;
+}
+
 static void handle(void *arg, struct ist_httpd_request *http)
 {
     struct api *api = arg;
@@ -175,7 +184,11 @@ static void handle(void *arg, struct ist_httpd_request *http)
         path_known = true;
         if (strcmp(route->method, http->method) != 0)
             continue;
-        if (!route->is_open && !is_admin(api, http))
+        if (is_busy(api, route))
+            api_problem_reply(http, API_BUSY, NULL,
+                              "The hub works on as many requests as it may. "
+                              "Try again soon.");
+        else if (!route->is_open && !is_admin(api, http))
             api_problem_reply(http, API_UNAUTHORIZED, NULL,
                               "This needs 'Authorization: Bearer TOKEN' with "
                               "the token of the hub's admin.");

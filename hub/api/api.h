@@ -14,6 +14,7 @@
 struct api_conf {
     char *token_file;        /* One line: the bearer token of the admin. */
     uint64_t request_memory; /* Arena of one request to sites. */
+    uint64_t requests_max;   /* Open at once; above: 503. */
 };
 
 extern const struct ist_row api_rows[];

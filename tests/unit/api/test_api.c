@@ -151,7 +151,8 @@ static const struct ist_httpd_conf http_conf = {.listen = any_port,
 static void open_api(struct box *box)
 {
     char path[] = "/tmp/isthmus-api-XXXXXX";
-    struct api_conf conf = {.token_file = path, .request_memory = 1U << 20};
+    struct api_conf conf = {
+        .token_file = path, .request_memory = 1U << 20, .requests_max = 100};
     struct ist_err err;
     int fd = mkstemp(path), rc;
 
@@ -494,6 +495,18 @@ static void refuse_all(void *arg, struct ist_httpd_request *request)
 }
 
 /* The server refuses what comes while it closes: no site is to blame. */
+static void test_too_many_requests_are_busy(void **state)
+{
+    struct box *box = *state;
+
+    box->api.n_open = box->api.conf.requests_max;
+    get(box, "/api/v1/servers");
+    assert_problem(box, 503, "busy");
+    get(box, "/healthz"); /* Asks nobody. */
+    assert_int_not_equal(box->client.status, 503);
+    box->api.n_open = 0;
+}
+
 static void test_the_server_s_own_503_is_busy(void **state)
 {
     struct box *box = *state;
@@ -559,6 +572,7 @@ int main(void)
         T(test_a_hostile_reason_is_only_text),
         T(test_a_service_s_status_is_one),
         T(test_a_hub_that_goes_down_is_busy),
+        T(test_too_many_requests_are_busy),
         T(test_the_server_s_own_503_is_busy),
         T(test_a_client_that_leaves_ends_the_calls),
         T(test_a_lost_bus_is_an_answer),
