@@ -70,6 +70,24 @@ static void show_health(const struct api_request *request)
     api_reply_json(request->http, good ? 200 : 503, NULL, 0, &out);
 }
 
+static void show_errors(const struct api_request *request)
+{
+    static const struct ist_httpd_header headers[] = {
+        {"Content-Type", "text/html; charset=utf-8"},
+        {"Content-Security-Policy", "default-src 'none'"},
+    };
+    struct ist_sb out;
+    size_t size;
+    char *text;
+
+    ist_sb_init(&out, 0);
+    api_problem_page(&out);
+    text = ist_sb_take(&out, &size);
+    ist_sb_fini(&out);
+    ist_httpd_reply_take(request->http, text ? 200 : 500, headers,
+                         IST_COUNT(headers), text, text ? size : 0);
+}
+
 static void show_version(const struct api_request *request)
 {
     struct ist_sb out;
@@ -85,6 +103,7 @@ const struct api_route api_routes[] = {
     {"GET", "/readyz", true, show_health},
     {"GET", "/metrics", true, show_metrics},
     {"GET", "/api/openapi.json", true, show_openapi},
+    {"GET", "/api/docs/errors", true, show_errors},
     {"GET", "/api/v1/version", true, show_version},
     {"GET", "/api/v1/sites", false, api_list_sites},
     {"GET", "/api/v1/sites/{name}", false, api_show_site},

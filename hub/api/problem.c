@@ -10,22 +10,45 @@ static const struct {
     int status;
     const char *code, *title;
     bool is_ours; /* Never the server's own refusal. */
+    const char *remedy;
 } rows[] = {
-    [API_BAD_PARAMETER] = {400, "bad_parameter", "Bad query parameter", true},
-    [API_BAD_REQUEST] = {400, "bad_request", "Bad request", false},
-    [API_UNAUTHORIZED] = {401, "unauthorized", "Login needed", false},
-    [API_NOT_FOUND] = {404, "not_found", "Not found", false},
-    [API_METHOD] = {405, "method_not_allowed", "Method not allowed", false},
-    [API_PARTIAL] = {504, "partial", "Not every site answered", true},
-    [API_UNREACHABLE] = {503, "unreachable", "Not every site answered", true},
-    [API_TOO_LARGE] = {413, "too_large", "Request body too large", false},
-    [API_URI_TOO_LONG] = {414, "uri_too_long", "Request line too long", false},
-    [API_HEADERS] = {431, "headers_too_large", "Headers too large", false},
-    [API_TIMEOUT] = {408, "timeout", "Request not complete in time", false},
+    [API_BAD_PARAMETER] = {400, "bad_parameter", "Bad query parameter", true,
+                           "The detail names the parameter and what it takes. "
+                           "A marker fits only the list and sort that gave "
+                           "it: begin again without it."},
+    [API_BAD_REQUEST] = {400, "bad_request", "Bad request", false,
+                         "The request breaks HTTP or names its path in two "
+                         "ways. The detail says where."},
+    [API_UNAUTHORIZED] = {401, "unauthorized", "Login needed", false,
+                          "Send the header Authorization: Bearer TOKEN."},
+    [API_NOT_FOUND] = {404, "not_found", "Not found", false,
+                       "No site has it, and every site that was asked has "
+                       "answered; or there is no such path."},
+    [API_METHOD] = {405, "method_not_allowed", "Method not allowed", false,
+                    "The path is right, but only GET is possible there."},
+    [API_PARTIAL] = {504, "partial", "Not every site answered", true,
+                     "partial=deny was asked for. The sites are named with "
+                     "their reasons; partial=allow gives what the others "
+                     "have."},
+    [API_UNREACHABLE] = {503, "unreachable", "Not every site answered", true,
+                         "The object may be at a site that did not answer. "
+                         "Try again after Retry-After."},
+    [API_TOO_LARGE] = {413, "too_large", "Request body too large", false,
+                       "Requests of this API need no body."},
+    [API_URI_TOO_LONG] = {414, "uri_too_long", "Request line too long", false,
+                          "Ask with fewer values."},
+    [API_HEADERS] = {431, "headers_too_large", "Headers too large", false,
+                     "Send fewer or shorter headers."},
+    [API_TIMEOUT] = {408, "timeout", "Request not complete in time", false,
+                     "The request stopped in the middle. Send it again."},
     [API_MEDIA] = {415, "unsupported_media_type", "Unsupported media type",
-                   false},
-    [API_BUSY] = {503, "busy", "Too busy", false},
-    [API_INTERNAL] = {500, "internal", "Internal error", false},
+                   false, "Send no Content-Encoding."},
+    [API_BUSY] = {503, "busy", "Too busy", false,
+                  "The hub works on as many requests as it may, or is going "
+                  "down. Try again after Retry-After."},
+    [API_INTERNAL] = {500, "internal", "Internal error", false,
+                      "The hub ran out of memory for this request: ask for "
+                      "fewer rows, or for fewer members with fields=."},
 };
 
 const int api_problem_statuses[] = {400, 401, 404, 405, 408, 413, 414,
@@ -127,6 +150,20 @@ void api_problem_reply(struct ist_httpd_request *request,
     vsnprintf(detail, sizeof(detail), fmt, args);
     va_end(args);
     reply(request, problem, rows[problem].status, survey, detail);
+}
+
+void api_problem_page(struct ist_sb *out)
+{
+    ist_sb_puts(out, "<!DOCTYPE html>\n<html lang=\"en\"><meta charset="
+                     "\"utf-8\"><title>Isthmus: errors</title>\n"
+                     "<h1>Errors of the native API</h1>\n<dl>\n");
+    for (size_t i = 0; i < IST_COUNT(rows); i++)
+        ist_sb_printf(out,
+                      "<dt id=\"%s\"><code>%s</code> (%d) %s</dt>\n"
+                      "<dd>%s</dd>\n",
+                      rows[i].code, rows[i].code, rows[i].status, rows[i].title,
+                      rows[i].remedy);
+    ist_sb_puts(out, "</dl></html>\n");
 }
 
 void api_problem_refuse(void *arg, struct ist_httpd_request *request,

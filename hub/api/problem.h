@@ -39,6 +39,9 @@ void api_problem_refuse(void *arg, struct ist_httpd_request *, int status,
 void api_problem_sites(struct ist_sb *, const struct survey *,
                        bool lacking_only);
 
+/* Appends the page that the "type" of every problem leads to, as HTML. */
+void api_problem_page(struct ist_sb *);
+
 /* Every status that api_problem_reply() may answer: for the OpenAPI check.
  * Ends with 0. */
 extern const int api_problem_statuses[];

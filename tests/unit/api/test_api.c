@@ -64,11 +64,10 @@ static void begin(struct box *box, const char *method, const char *target,
     fcntl(client->fd, F_SETFL, O_NONBLOCK);
 }
 
-/* Until the server has said it all: the status, and the body as JSON. */
-static void finish(struct box *box)
+/* Until the server has said it all. */
+static void finish_text(struct box *box)
 {
     struct client *client = &box->client;
-    const char *body;
     ssize_t n;
 
     for (int i = 0; i < 2000; i++) {
@@ -83,6 +82,15 @@ static void finish(struct box *box)
     }
     close(client->fd);
     assert_int_equal(sscanf(client->text, "HTTP/1.1 %d", &client->status), 1);
+}
+
+/* The same, and the body is JSON. */
+static void finish(struct box *box)
+{
+    struct client *client = &box->client;
+    const char *body;
+
+    finish_text(box);
     body = strstr(client->text, "\r\n\r\n");
     assert_non_null(body);
     client->body = json_loads(body + 4, JSON_REJECT_DUPLICATES, NULL);
@@ -495,6 +503,24 @@ static void refuse_all(void *arg, struct ist_httpd_request *request)
 }
 
 /* The server refuses what comes while it closes: no site is to blame. */
+/* The "type" of a problem leads to a place of that page. */
+static void test_problems_are_explained(void **state)
+{
+    struct box *box = *state;
+    char anchor[64];
+    const char *type;
+
+    get(box, "/api/v1/servers?limit=0");
+    assert_problem(box, 400, "bad_parameter");
+    type = text_at(box, "type");
+    assert_memory_equal(type, "/api/docs/errors#", 17);
+    snprintf(anchor, sizeof(anchor), "id=\"%s\"", type + 17);
+    begin(box, "GET", "/api/docs/errors", "");
+    finish_text(box);
+    assert_int_equal(box->client.status, 200);
+    assert_non_null(strstr(box->client.text, anchor));
+}
+
 static void test_too_many_requests_are_busy(void **state)
 {
     struct box *box = *state;
@@ -572,6 +598,7 @@ int main(void)
         T(test_a_hostile_reason_is_only_text),
         T(test_a_service_s_status_is_one),
         T(test_a_hub_that_goes_down_is_busy),
+        T(test_problems_are_explained),
         T(test_too_many_requests_are_busy),
         T(test_the_server_s_own_503_is_busy),
         T(test_a_client_that_leaves_ends_the_calls),
