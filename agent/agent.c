@@ -159,8 +159,10 @@ static void on_tidy(struct ist_timer *timer)
 {
     struct agent *agent = IST_CONTAINER(timer, struct agent, tidy);
 
-    if (agent->serve.n_open == 0)
+    if (agent->serve.n_open == 0) {
+        ist_seal_trim();
         malloc_trim(0);
+    }
     ist_timer_arm_in(timer, &agent->loop, TIDY_MS, on_tidy);
 }
 

@@ -4,8 +4,10 @@
 
 #include "base/program.h"
 
+#include <malloc.h>
 #include <sodium.h>
 #include <stdio.h>
+#include <stdlib.h>
 
 static const struct ist_program_word words[] = {
     {"run", agent_command, "serve the site: --config FILE [--check]"},
@@ -27,6 +29,9 @@ static const struct ist_program program = {
 
 int main(int argc, char **argv)
 {
+    /* Small at a site: few threads for the disk, one heap for all. */
+    setenv("UV_THREADPOOL_SIZE", "2", 0);
+    mallopt(M_ARENA_MAX, 1);
     if (sodium_init() < 0) {
         fputs("isthmus-agent: libsodium cannot be used here\n", stderr);
         return 1;

@@ -326,6 +326,12 @@ int ist_seal(const struct ist_self *self, struct ist_peer *peer,
     return 0;
 }
 
+void ist_seal_trim(void)
+{
+    ZSTD_freeCCtx(IST_TAKE(packer)); /* NULL is fine. */
+    ZSTD_freeDCtx(IST_TAKE(unpacker));
+}
+
 /* Opening: the state that the checks share */
 
 struct opening {

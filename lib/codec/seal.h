@@ -145,6 +145,10 @@ int ist_seal(const struct ist_self *, struct ist_peer *, uint64_t now_ms,
  * message has no such id or nobody has it. */
 typedef struct ist_peer *ist_peer_find_fn(void *arg, const uint8_t id[16]);
 
+/* Gives back what compressing has kept for the next time: some 600 KiB. For
+ * whoever has been idle for a while. */
+void ist_seal_trim(void);
+
 /* Opens and checks, in the order of the list above; 'skew_ms' is the clock
  * error to bear. 0, or the first refusal. On 0 the peer's window has moved:
  * the same message again is a replay. The body is in 'arena', also when it
