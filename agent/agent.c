@@ -68,7 +68,8 @@ struct agent {
     struct ist_http *http;
     struct os_cloud *cloud;
     struct ist_bus *bus;
-    struct ist_seen *seen;
+    char seen_path[PATH_MAX];
+    struct ist_seen_conf seen_conf;
     struct serve serve;
     struct serve_commands commands;
     struct agent_metrics metrics;
@@ -360,22 +361,16 @@ static int open_openstack(struct agent *agent, struct ist_err *err)
     return agent->cloud ? 0 : err->code;
 }
 
-static int open_seen(struct agent *agent, struct ist_err *err)
+/* Where commands will be recorded. */
+static int name_record(struct agent *agent, struct ist_err *err)
 {
-    char path[PATH_MAX];
-    struct ist_seen_conf conf = {.path = path, .skew_ms = SEEN_SKEW_MS};
-
-    if ((size_t) snprintf(path, sizeof(path), "%s/seen.db",
-                          agent->conf.state) >= sizeof(path))
+    if ((size_t) snprintf(agent->seen_path, sizeof(agent->seen_path),
+                          "%s/seen.db",
+                          agent->conf.state) >= sizeof(agent->seen_path))
         return ist_err_set(err, -ENAMETOOLONG, "state: the path is too long");
-    agent->seen = ist_seen_open(&agent->loop, &conf, err);
-    if (agent->seen && ist_seen_ahead_ms(agent->seen) > SEEN_SKEW_MS)
-        ist_log_warn("agent",
-                     "the clock is behind what it was by %llu s: "
-                     "commands count as late until it has caught up",
-                     (unsigned long long) ist_seen_ahead_ms(agent->seen) /
-                         1000);
-    return agent->seen ? 0 : err->code;
+    agent->seen_conf = (struct ist_seen_conf){.path = agent->seen_path,
+                                              .skew_ms = SEEN_SKEW_MS};
+    return 0;
 }
 
 static int open_serve(struct agent *agent, struct ist_err *err)
@@ -388,7 +383,7 @@ static int open_serve(struct agent *agent, struct ist_err *err)
                &agent->serve_conf);
     agent->serve.heard = on_heard;
     agent->serve.heard_arg = &agent->keys;
-    serve_commands_init(&agent->commands, &agent->serve, agent->seen);
+    serve_commands_init(&agent->commands, &agent->serve, &agent->seen_conf);
     return 0;
 }
 
@@ -403,7 +398,7 @@ static int open_all(struct agent *agent, struct ist_err *err)
 {
     static int (*const parts[])(struct agent *, struct ist_err *) = {
         open_identity, open_policy, open_openstack,
-        open_seen,     open_serve,  open_page,
+        name_record,   open_serve,  open_page,
     };
 
     for (size_t i = 0; i < IST_COUNT(parts); i++) {
@@ -442,7 +437,7 @@ static int run(struct agent *agent)
     ist_loop_run(&agent->loop);
     os_probe_fini(&agent->warm_up);
     serve_fini(&agent->serve);
-    ist_seen_free(agent->seen);
+    serve_commands_fini(&agent->commands);
     policy_free(agent->policy);
     keys_close(&agent->keys);
     ist_cloud_entry_fini(&agent->entry);

@@ -128,6 +128,28 @@ static struct ist_peer *find_hub(void *arg, const uint8_t id[16])
     return memcmp(serve->hub->id_in, id, 16) == 0 ? serve->hub : NULL;
 }
 
+/* False: it cannot be opened, and why has been said. */
+static bool open_record(struct serve_commands *commands)
+{
+    struct ist_err err;
+    uint64_t ahead;
+
+    if (commands->seen)
+        return true;
+    commands->seen = ist_seen_open(commands->serve->loop, commands->conf, &err);
+    if (!commands->seen) {
+        ist_log_error("serve", "no order can be taken: %s", err.text);
+        return false;
+    }
+    ahead = ist_seen_ahead_ms(commands->seen);
+    if (ahead > commands->conf->skew_ms)
+        ist_log_warn("serve",
+                     "the clock is behind what it was by %llu s: "
+                     "orders count as late until it has caught up",
+                     (unsigned long long) ahead / 1000);
+    return true;
+}
+
 static bool open_order(struct serve_commands *commands,
                        const struct ist_bus_message *message,
                        struct ist_letter *letter)
@@ -157,6 +179,8 @@ static void on_order(struct ist_bus_consumer *consumer,
     struct ist_letter letter;
     struct command *command;
 
+    if (!open_record(commands))
+        return; /* Not acknowledged: it comes again. */
     /* What does not verify is never given back: it would come for ever. */
     if (!open_order(commands, message, &letter)) {
         ist_bus_ack(commands->serve->bus, consumer, message->tag);
@@ -179,9 +203,9 @@ static void on_order(struct ist_bus_consumer *consumer,
 }
 
 void serve_commands_init(struct serve_commands *commands, struct serve *serve,
-                         struct ist_seen *seen)
+                         const struct ist_seen_conf *conf)
 {
-    *commands = (struct serve_commands){.serve = serve, .seen = seen};
+    *commands = (struct serve_commands){.serve = serve, .conf = conf};
     snprintf(commands->queue, sizeof(commands->queue), "site.%s.cmd",
              serve->site);
     snprintf(commands->result_key, sizeof(commands->result_key), "res.%s",
@@ -196,4 +220,9 @@ void serve_commands_init(struct serve_commands *commands, struct serve *serve,
 void serve_commands_stop(struct serve_commands *commands)
 {
     ist_bus_cancel(commands->serve->bus, &commands->orders);
+}
+
+void serve_commands_fini(struct serve_commands *commands)
+{
+    commands->seen = ist_seen_free(commands->seen);
 }

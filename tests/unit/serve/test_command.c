@@ -25,7 +25,7 @@ struct box {
     char dir[64], path[96];
 
     struct ist_bus *agent_bus;
-    struct ist_seen *seen;
+    struct ist_seen_conf seen_conf;
     struct serve serve;
     struct serve_commands commands;
 
@@ -61,15 +61,13 @@ static void start_agent(struct box *box)
                                            .answer_memory = 1 << 20,
                                            .skew_ms = 30000,
                                            .presence_ms = 5000};
-    struct ist_seen_conf seen_conf = {.path = box->path, .skew_ms = 30000};
-    struct ist_err err;
 
-    box->seen = ist_seen_open(&box->loop, &seen_conf, &err);
-    assert_non_null(box->seen);
+    box->seen_conf =
+        (struct ist_seen_conf){.path = box->path, .skew_ms = 30000};
     box->agent_bus = ist_mem_new(box->broker, "hkg", &no_events, box);
     serve_init(&box->serve, &box->loop, box->agent_bus, &box->site,
                &box->to_hub, NULL, &box->policy, "hkg", &conf);
-    serve_commands_init(&box->commands, &box->serve, box->seen);
+    serve_commands_init(&box->commands, &box->serve, &box->seen_conf);
     settle(box);
 }
 
@@ -83,7 +81,7 @@ static void stop_agent(struct box *box)
     settle(box);
     ist_bus_free(box->agent_bus);
     serve_fini(&box->serve);
-    ist_seen_free(box->seen);
+    serve_commands_fini(&box->commands);
 }
 
 static int setup(void **state)
@@ -170,7 +168,7 @@ static void test_a_command_is_recorded_and_answered_once(void **state)
     deliver(box);
     assert_int_equal(box->commands.counts.fresh, 1);
     assert_int_equal(box->n_results, 1);
-    assert_int_equal(ist_seen_rows(box->seen), 1);
+    assert_int_equal(ist_seen_rows(box->commands.seen), 1);
     deliver(box);
     assert_int_equal(box->commands.counts.fresh, 1);
     assert_int_equal(box->commands.counts.again, 1);
@@ -210,6 +208,23 @@ static void test_one_op_id_for_two_orders_is_a_conflict(void **state)
     assert_int_equal(box->n_results, 1);
 }
 
+static void test_without_its_record_no_command_is_taken(void **state)
+{
+    struct box *box = *state;
+
+    strlcpy(box->path, "/nonexistent/seen.db", sizeof(box->path));
+    seal(box, "do", ist_id_random());
+    deliver(box);
+    assert_null(box->commands.seen);
+    assert_int_equal(box->n_results, 0);
+    /* It waits for an agent that can take it. */
+    stop_agent(box);
+    snprintf(box->path, sizeof(box->path), "%s/seen.db", box->dir);
+    start_agent(box);
+    assert_int_equal(box->commands.counts.fresh, 1);
+    assert_int_equal(box->n_results, 1);
+}
+
 static void test_what_does_not_open_is_dropped_and_counted(void **state)
 {
     struct box *box = *state;
@@ -224,7 +239,7 @@ static void test_what_does_not_open_is_dropped_and_counted(void **state)
     deliver(box);
     assert_int_equal(box->serve.counts.refused[IST_SEAL_SHAPE], 1);
     assert_int_equal(box->n_results, 0);
-    assert_int_equal(ist_seen_rows(box->seen), 0);
+    assert_int_equal(ist_seen_rows(box->commands.seen), 0);
 }
 
 int main(void)
@@ -234,6 +249,7 @@ int main(void)
         T(test_a_command_is_recorded_and_answered_once),
         T(test_a_replay_is_refused_across_a_restart),
         T(test_one_op_id_for_two_orders_is_a_conflict),
+        T(test_without_its_record_no_command_is_taken),
         T(test_what_does_not_open_is_dropped_and_counted),
     };
 
