@@ -2,8 +2,8 @@
  * durable seen-set before it is acknowledged, so that neither a redelivery nor
  * a recording played again after a restart has an effect twice.
  *
- * No kind of command is known to this agent yet: each new one is answered with
- * a result that says so, and the record keeps it from being asked again. */
+ * This agent knows no kind of command: each new one is answered with a result
+ * that says so, and the record keeps it from being asked again. */
 #ifndef SERVE_COMMAND_H
 #define SERVE_COMMAND_H
 
