@@ -121,13 +121,6 @@ static void on_recorded(struct ist_op *op)
         drop(command);
 }
 
-static struct ist_peer *find_hub(void *arg, const uint8_t id[16])
-{
-    struct serve *serve = arg;
-
-    return memcmp(serve->hub->id_in, id, 16) == 0 ? serve->hub : NULL;
-}
-
 /* False: it cannot be opened, and why has been said. */
 static bool open_record(struct serve_commands *commands)
 {
@@ -155,18 +148,14 @@ static bool open_order(struct serve_commands *commands,
                        struct ist_letter *letter)
 {
     struct serve *serve = commands->serve;
-    struct ist_peer *peer;
-    int rc;
+    int rc = serve_open(serve, ist_seen_now(commands->seen), message, letter);
 
-    ist_arena_reset(&serve->scratch);
-    rc = ist_open(serve->self, find_hub, serve, ist_seen_now(commands->seen),
-                  serve->conf.skew_ms, message->body, message->size,
-                  &serve->scratch, letter, &peer);
-    if (rc == 0 && letter->kind != IST_KIND_COMMAND)
-        rc = IST_SEAL_KIND;
-    if (rc == 0)
+    if (rc == 0 && letter->kind == IST_KIND_COMMAND)
         return true;
-    serve->counts.refused[rc]++;
+    if (rc == 0) {
+        rc = IST_SEAL_KIND;
+        serve->counts.refused[rc]++;
+    }
     ist_log_warn("serve", "order refused: %s", ist_seal_refusal_name(rc));
     return false;
 }

@@ -154,20 +154,28 @@ static struct ist_peer *find_hub(void *arg, const uint8_t id[16])
     return memcmp(serve->hub->id_in, id, 16) == 0 ? serve->hub : NULL;
 }
 
+int serve_open(struct serve *serve, uint64_t now_ms,
+               const struct ist_bus_message *message, struct ist_letter *ret)
+{
+    struct ist_peer *peer;
+    int rc;
+
+    ist_arena_reset(&serve->scratch);
+    rc = ist_open(serve->self, find_hub, serve, now_ms, serve->conf.skew_ms,
+                  message->body, message->size, &serve->scratch, ret, &peer);
+    if (rc)
+        serve->counts.refused[rc]++;
+    return rc;
+}
+
 static void on_request(struct ist_bus_consumer *consumer,
                        const struct ist_bus_message *message)
 {
     struct serve *serve = IST_CONTAINER(consumer, struct serve, requests);
     struct ist_letter letter;
-    struct ist_peer *peer;
-    int rc;
+    int rc = serve_open(serve, ist_loop_wall(serve->loop), message, &letter);
 
-    ist_arena_reset(&serve->scratch);
-    rc = ist_open(serve->self, find_hub, serve, ist_loop_wall(serve->loop),
-                  serve->conf.skew_ms, message->body, message->size,
-                  &serve->scratch, &letter, &peer);
     if (rc) {
-        serve->counts.refused[rc]++;
         ist_log_debug("serve", "message refused: %s",
                       ist_seal_refusal_name(rc));
         if (rc == IST_SEAL_EPOCH)

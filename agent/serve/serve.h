@@ -77,6 +77,11 @@ void serve_up(struct serve *);
 void serve_down(struct serve *);
 void serve_drained(struct serve *);
 
+/* For serve/ only: opens what the hub sent, into the scratch arena, which lasts
+ * until the next call. 0, or the refusal, which has been counted. */
+int serve_open(struct serve *, uint64_t now_ms, const struct ist_bus_message *,
+               struct ist_letter *ret);
+
 /* Says that the site is there, or, 'leaving', that it will not be. */
 void serve_presence(struct serve *, bool leaving);
 
