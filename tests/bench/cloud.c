@@ -401,28 +401,6 @@ void ist_http_resume(struct ist_http_call *call)
         ist_timer_arm_in(&t->timer, call->op.loop, 0, on_time);
 }
 
-void ist_http_call_fini(struct ist_http_call *call)
-{
-    ist_sb_fini(&call->header_text);
-    ist_sb_fini(&call->collected);
-}
-
-const char *ist_http_header(const struct ist_http_call *call, const char *name,
-                            size_t *ret_len)
-{
-    const char *at = ist_sb_text(&call->header_text);
-    size_t len = strlen(name);
-
-    for (; *at; at = strchr(at, '\n') + 1) {
-        if (strncasecmp(at, name, len) != 0 || at[len] != ':')
-            continue;
-        at += len + 2;
-        *ret_len = strcspn(at, "\r");
-        return at;
-    }
-    return NULL;
-}
-
 struct ist_http *ist_http_new(struct ist_loop *loop,
                               const struct ist_http_conf *conf)
 {
