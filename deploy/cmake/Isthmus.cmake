@@ -14,7 +14,8 @@ find_package(PkgConfig REQUIRED)
 foreach(pkg uv:libuv bsd:libbsd-overlay jansson:jansson sodium:libsodium
         protobufc:libprotobuf-c curl:libcurl mhd:libmicrohttpd
         amqp:librabbitmq ssl:openssl yaml:yaml-0.1 sqlite:sqlite3
-        zstd:libzstd cmocka:cmocka smartcols:smartcols)
+        zstd:libzstd cmocka:cmocka smartcols:smartcols
+        lmdb:lmdb)
     string(REPLACE ":" ";" pair ${pkg})
     list(GET pair 0 name)
     list(GET pair 1 module)

@@ -4,7 +4,7 @@
 # What a build needs, and nothing that only tests or the demo's sites need.
 BUILD_PACKAGES=(gcc cmake ninja-build pkg-config protobuf-c-compiler libprotobuf-c-dev librabbitmq-dev libjansson-dev
 	libcurl4-openssl-dev libuv1-dev libbsd-dev libmicrohttpd-dev libssl-dev libsodium-dev libyaml-dev libsqlite3-dev
-	libzstd-dev libsmartcols-dev libcmocka-dev)
+	libzstd-dev liblmdb-dev libsmartcols-dev libcmocka-dev)
 
 # build_preset PRESET [TARGET...]: configures and compiles build/PRESET, quietly; the log is shown when it fails
 build_preset() {

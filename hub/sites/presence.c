@@ -64,10 +64,30 @@ static unsigned take_services(struct sites_site *site,
     return SITES_CHANGE_SERVICES;
 }
 
+static void take_feed(struct sites_site *site,
+                      const Isthmus__V1__FeedState *feed)
+{
+    size_t n = feed ? feed->n_kinds : 0;
+
+    site->feed_epoch = feed ? feed->epoch : 0;
+    site->feed_next_sequence = feed ? feed->next_sequence : 0;
+    site->n_feed = n < SITES_FEEDS_MAX ? n : SITES_FEEDS_MAX;
+    for (size_t i = 0; i < site->n_feed; i++) {
+        const Isthmus__V1__KindPosition *from = feed->kinds[i];
+        struct sites_feed *to = &site->feed[i];
+
+        take_text(to->kind, sizeof(to->kind), from->kind);
+        to->position = from->position;
+        to->notified = from->notified;
+        to->read_ms = from->read_ms;
+        take_text(to->trouble, sizeof(to->trouble), from->trouble);
+    }
+}
+
 void sites_presence(struct sites *sites, struct sites_site *site,
                     const Isthmus__V1__Presence *presence, uint64_t issued_ms)
 {
-    unsigned changes = 0;
+    unsigned changes = SITES_CHANGE_HEARD;
 
     if (site->state == SITES_REMOVED)
         return;
@@ -75,11 +95,11 @@ void sites_presence(struct sites *sites, struct sites_site *site,
     site->heard_ms = ist_loop_wall(sites_loop(sites));
     site->clock_offset_ms = (int64_t) (issued_ms - site->heard_ms);
     site->started_ms = presence->started_ms;
-    site->next_event = presence->next_event;
     site->open_calls = presence->open_calls;
     changes |= take_version(site, presence->version);
     changes |= take_policy(site, presence);
     changes |= take_services(site, presence);
+    take_feed(site, presence->feed);
     if (presence->leaving)
         ist_timer_disarm(&site->silence);
     else

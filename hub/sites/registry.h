@@ -24,6 +24,7 @@
 #define SITES_ABSENT_MS    10000 /* Without presence. */
 #define SITES_NAME_SIZE    33
 #define SITES_SERVICES_MAX 32 /* Kept of those a site names; then cut. */
+#define SITES_FEEDS_MAX    48 /* Kinds of a feed; then cut. */
 #define SITES_OVER_MAX     8  /* Calls over that it is told of together. */
 
 enum sites_state {
@@ -45,6 +46,16 @@ enum sites_change {
     SITES_CHANGE_POLICY = 32,  /* Mode or digest. */
     SITES_CHANGE_VERSION = 64,
     SITES_CHANGE_SERVICES = 128,
+    SITES_CHANGE_HEARD = 256, /* A presence came: each of them. */
+};
+
+/* One kind of a site's feed, as the site said. */
+struct sites_feed {
+    char kind[24];
+    uint64_t position;
+    bool notified;     /* Its service tells changes; else it is polled. */
+    uint64_t read_ms;  /* When it was last read whole; 0: not yet. */
+    char trouble[120]; /* Why it cannot be read at present; "": it can. */
 };
 
 /* A site. Valid until sites_free(), also after it was removed. */
@@ -64,10 +75,14 @@ struct sites_site {
     char version[32];
     char policy_mode[16]; /* "active", "read-only", "frozen", "unknown". */
     uint8_t policy_digest[32];
-    uint64_t started_ms, next_event;
+    uint64_t started_ms;
     uint32_t open_calls;
     char services[SITES_SERVICES_MAX][32];
     size_t n_services;
+    /* How far its feed said it was, at heard_ms; epoch 0: it has none. */
+    uint64_t feed_epoch, feed_next_sequence;
+    struct sites_feed feed[SITES_FEEDS_MAX];
+    size_t n_feed;
 
     void *owner; /* Not used here: for whoever keeps something per site. */
 

@@ -10,8 +10,8 @@ import source
 LOW = {"base"}
 LIB = LOW | {"io", "conf", "codec", "obs", "store", "http", "httpd", "nl",
              "bus", "model", "proto"}
-AGENT = LIB | {"policy", "os", "serve", "keys"}
-HUB = LIB | {"sites", "survey", "api", "admin"}
+AGENT = LIB | {"policy", "os", "feed", "serve", "keys"}
+HUB = LIB | {"sites", "survey", "events", "view", "api", "admin"}
 
 MAY = {
     "lib/base": set(),
@@ -28,12 +28,15 @@ MAY = {
     "agent/policy": LIB,
     "agent/os": LIB,
     "agent/keys": LIB,
-    "agent/serve": LIB | {"policy", "os", "keys"},
+    "agent/feed": LIB | {"policy", "os"},
+    "agent/serve": LIB | {"policy", "os", "feed", "keys"},
     "agent": AGENT,
     "hub/sites": LIB,
     "hub/survey": LIB | {"sites"},
+    "hub/events": LIB | {"sites"},
+    "hub/view": LIB | {"sites", "survey", "events"},
     "hub/admin": LIB | {"sites", "survey"},
-    "hub/api": LIB | {"sites", "survey", "admin"},
+    "hub/api": LIB | {"sites", "survey", "events", "view", "admin"},
     "hub/cli": {"base", "io", "conf", "codec", "http"},
     "hub": HUB,
 }

@@ -40,7 +40,7 @@ static void changed(void *owner, struct sites_site *site, unsigned changes)
     struct box *box = owner;
 
     snprintf(box->last, sizeof(box->last), "%s", site->name);
-    box->changes |= changes;
+    box->changes |= changes & ~(unsigned) SITES_CHANGE_HEARD;
     box->n_calls++;
 }
 
@@ -453,6 +453,8 @@ static void test_presence(void **state)
     Isthmus__V1__Presence presence = ISTHMUS__V1__PRESENCE__INIT;
     char *services[] = {WORD("compute"), WORD("image")};
     uint8_t digest[32] = {1, 2, 3};
+    Isthmus__V1__FeedState feed;
+    Isthmus__V1__KindPosition position, *positions[] = {&position};
 
     presence.version = WORD("0.1.0");
     presence.policy_mode = WORD("active");
@@ -461,7 +463,16 @@ static void test_presence(void **state)
     presence.services = services;
     presence.n_services = 2;
     presence.open_calls = 4;
-    presence.next_event = 99;
+    isthmus__v1__feed_state__init(&feed);
+    isthmus__v1__kind_position__init(&position);
+    feed.epoch = 7;
+    feed.next_sequence = 99;
+    position.kind = WORD("server");
+    position.position = 12;
+    position.trouble = WORD("nova\x1b[31m is down");
+    feed.n_kinds = 1;
+    feed.kinds = positions;
+    presence.feed = &feed;
     presence.started_ms = NOW - 5;
     say(box, "hkg", &presence);
     assert_int_equal(take(box), SITES_CHANGE_STATE | SITES_CHANGE_POLICY |
@@ -474,7 +485,12 @@ static void test_presence(void **state)
     assert_int_equal(hkg->n_services, 2);
     assert_string_equal(hkg->services[1], "image");
     assert_int_equal(hkg->open_calls, 4);
-    assert_int_equal(hkg->next_event, 99);
+    assert_int_equal(hkg->feed_epoch, 7);
+    assert_int_equal(hkg->feed_next_sequence, 99);
+    assert_int_equal(hkg->n_feed, 1);
+    assert_string_equal(hkg->feed[0].kind, "server");
+    assert_int_equal(hkg->feed[0].position, 12);
+    assert_string_equal(hkg->feed[0].trouble, "nova?[31m is down");
     assert_int_equal(hkg->clock_offset_ms, -40);
     assert_int_equal(hkg->heard_ms, NOW);
     say(box, "hkg", &presence);
