@@ -26,7 +26,7 @@ struct site {
 };
 
 static struct site sites[SITES_MAX];
-static uint32_t n_sites, n_servers;
+static uint32_t first_site, n_sites, n_servers;
 
 struct ist_http {
     struct ist_loop *loop;
@@ -47,10 +47,12 @@ struct transfer {
 
 /* The servers */
 
-/* Steele, Lea, Flood: SplitMix64. Its own, so that every run is the same. */
+/* Steele, Lea, Flood: SplitMix64. Its own, so that every run is the same,
+ * however many processes share the sites. */
+static uint64_t state;
+
 static uint64_t draw(void)
 {
-    static uint64_t state = 1;
     uint64_t z = (state += UINT64_C(0x9E3779B97F4A7C15));
 
     z = (z ^ (z >> 30)) * UINT64_C(0xBF58476D1CE4E5B9);
@@ -160,6 +162,7 @@ static int newest_first(const void *a, const void *b)
 
 static void make_site(struct site *site, uint32_t number)
 {
+    state = (uint64_t) number << 32;
     snprintf(site->url, sizeof(site->url), "http://s%03u.bench:5000/v3",
              number);
     ist_sb_init(&site->page, 0);
@@ -183,19 +186,21 @@ static void make_site(struct site *site, uint32_t number)
     qsort(site->servers, n_servers, sizeof(struct server), newest_first);
 }
 
-void bench_cloud_init(uint32_t sites_wanted, uint32_t servers_wanted)
+void bench_cloud_init(uint32_t first, uint32_t sites_wanted,
+                      uint32_t servers_wanted)
 {
     if (sites_wanted > SITES_MAX)
         abort();
+    first_site = first;
     n_sites = sites_wanted;
     n_servers = servers_wanted;
     for (uint32_t i = 0; i < n_sites; i++)
-        make_site(&sites[i], i);
+        make_site(&sites[i], first + i);
 }
 
 const char *bench_cloud_url(uint32_t site)
 {
-    return sites[site].url;
+    return sites[site - first_site].url;
 }
 
 size_t bench_cloud_write(const char *path)
@@ -300,7 +305,8 @@ static void put_token(struct ist_sb *out, uint32_t site)
 static void answer(struct transfer *t)
 {
     const char *url = t->call->url, *host = strstr(url, "://s");
-    uint32_t site = host ? (uint32_t) strtoul(host + 4, NULL, 10) : SITES_MAX;
+    uint32_t site =
+        host ? (uint32_t) strtoul(host + 4, NULL, 10) - first_site : SITES_MAX;
     struct ist_sb *headers = &t->call->header_text;
 
     t->status = site < n_sites ? 200 : 404;
@@ -309,7 +315,7 @@ static void answer(struct transfer *t)
     } else if (strstr(url, "/v3/auth/tokens")) {
         t->status = 201;
         ist_sb_puts(headers, "X-Subject-Token: canned\r\n");
-        put_token(&t->body, site);
+        put_token(&t->body, first_site + site);
     } else if (strstr(url, "/v2.1/servers/detail")) {
         give_servers(t, &sites[site], strchr(url, '?'));
     } else {

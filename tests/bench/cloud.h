@@ -8,10 +8,11 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* Each site has so many servers. The same numbers give the same servers. */
-void bench_cloud_init(uint32_t n_sites, uint32_t n_servers);
+/* Of sites 'first' and on; each has so many servers. A site of the same number
+ * has the same servers always. */
+void bench_cloud_init(uint32_t first, uint32_t n_sites, uint32_t n_servers);
 
-/* The site's auth_url, for clouds.yaml's place; static. */
+/* The auth_url of a site by its number, for clouds.yaml's place; static. */
 const char *bench_cloud_url(uint32_t site);
 
 /* Writes one line per site: the JSON array of its servers, newest first.

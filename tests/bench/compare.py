@@ -111,6 +111,13 @@ class Contender:
             program.end()
 
 
+def shares(n):
+    """How sites are shared out over processes, the same for every contender: each site is a machine of its own, and ten
+    are one process each."""
+    each = max(1, n // 10)
+    return [(first, min(each, n - first)) for first in range(0, n, each)]
+
+
 class Bench:
     def __init__(self, options):
         self.options = options
@@ -188,25 +195,34 @@ class Bench:
         return Program(os.path.join(self.options.programs, name), *words, log=self.log)
 
     def isthmus(self, n, servers):
-        sites = self.program("bench_sites", self.path("sites"), n, servers, self.rows, self.path("policy.yaml"))
-        self.record = int(sites.line().split()[1])
+        sites, parts = [], []
+        for first, count in shares(n):
+            parts.append("%s.%03d" % (self.rows, first))
+            sites.append(self.program("bench_sites", self.path("sites"), first, count, servers, parts[-1],
+                                      self.path("policy.yaml")))
+        self.record = max(int(site.line().split()[1]) for site in sites)
+        with open(self.rows, "wb") as file:
+            for part in parts:
+                with open(part, "rb") as rows:
+                    shutil.copyfileobj(rows, file)
         hub = self.program("bench_list", self.hub, n, self.options.limit)
         hub.line()
-        return Contender("isthmus", hub, [sites])
+        return Contender("isthmus", hub, sites)
 
     def floor(self, n, request, reply):
         tls = self.path("broker", "tls")
-        sites = self.program("bench_floor", "sites", tls, self.port, n, reply)
-        sites.line()
-        hub = self.program("bench_floor", "hub", tls, self.port, n, request)
+        sites = [self.program("bench_floor", "sites", tls, self.port, first, count, reply)
+                 for first, count in shares(n)]
+        for site in sites:
+            site.line()
+        hub = self.program("bench_floor", "hub", tls, self.port, 0, n, request)
         hub.line()
-        return Contender("floor", hub, [sites])
+        return Contender("floor", hub, sites)
 
     def peer(self, n, count):
         script = [sys.executable, "-B", os.path.join(HERE, "peer.py")]
-        each = max(1, n // 10)
-        sites = [Program(*script, "sites", self.port + 1, self.rows, count, first, min(each, n - first), log=self.log)
-                 for first in range(0, n, each)]
+        sites = [Program(*script, "sites", self.port + 1, self.rows, count, first, some, log=self.log)
+                 for first, some in shares(n)]
         for site in sites:
             site.line()
         hub = Program(*script, "hub", self.port + 1, n, self.options.limit, log=self.log)

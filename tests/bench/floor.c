@@ -1,12 +1,17 @@
 /* What the bus itself costs: the same fan-out and the same gather by bare
  * librabbitmq, with nothing in the messages.
  *
- *   bench_floor sites TLS PORT N REPLY-SIZE      echoes, one connection a site
- *   bench_floor hub TLS PORT N REQUEST-SIZE      a line K: K times, as list.c
+ *   bench_floor sites TLS PORT FIRST N REPLY-SIZE  echoes, one connection each
+ *   bench_floor hub TLS PORT 0 N REQUEST-SIZE      a line K: K times, as list.c
  *
- * The way through the broker is that of Isthmus: TLS, EXTERNAL, the topic
- * exchanges x.req and x.rep, a queue for each site. Nothing is confirmed, nor
- * mandatory. The sites' queues (floor.NNN) must be there. */
+ * The way through the broker is that of Isthmus: TLS 1.3 with a certificate of
+ * the client's, EXTERNAL, the topic exchanges x.req and x.rep, a queue with the
+ * same arguments for each site, transient messages that expire. One request for
+ * each site and one reply of each, as many bytes as Isthmus' have on average;
+ * the sites shared out over as many processes. All else is left out: nothing is
+ * confirmed, mandatory, sealed, packed, looked at or sorted; a message has no
+ * other properties; a site consumes and publishes on one connection. The sites'
+ * queues (floor.NNN) must be there. */
 #include "base/clock.h"
 #include "base/parse.h"
 #include "base/scope.h"
@@ -28,7 +33,7 @@
 #define REP_QUEUE "hub.floor.rep"
 
 static uint8_t body[SIZE_TOP];
-static uint64_t n_sites, body_size, port;
+static uint64_t first, n_sites, body_size, port;
 static const char *tls;
 
 static void check(int rc, const char *what)
@@ -122,7 +127,7 @@ static void serve(void)
         char queue[16];
 
         conns[i] = dial();
-        snprintf(queue, sizeof(queue), "floor.%03u", i);
+        snprintf(queue, sizeof(queue), "floor.%03u", (unsigned) first + i);
         consume(conns[i], queue);
         epoll_ctl(epoll, EPOLL_CTL_ADD, amqp_get_sockfd(conns[i]), &event);
     }
@@ -135,7 +140,8 @@ static void serve(void)
             uint32_t site = events[i].data.u32;
             char key[24];
 
-            snprintf(key, sizeof(key), "floor-1.s%03u", site);
+            snprintf(key, sizeof(key), "floor-1.s%03u",
+                     (unsigned) first + site);
             while (take(conns[site], 0))
                 publish(conns[site], "x.rep", key);
         }
@@ -202,10 +208,11 @@ static void ask(void)
 
 int main(int argc, char **argv)
 {
-    if (argc != 6 || !ist_parse_u64(argv[3], 1, 65535, &port) ||
-        !ist_parse_u64(argv[4], 1, SITES_TOP, &n_sites) ||
-        !ist_parse_u64(argv[5], 0, SIZE_TOP, &body_size)) {
-        fputs("usage: bench_floor sites|hub TLS PORT N SIZE\n", stderr);
+    if (argc != 7 || !ist_parse_u64(argv[3], 1, 65535, &port) ||
+        !ist_parse_u64(argv[4], 0, SITES_TOP - 1, &first) ||
+        !ist_parse_u64(argv[5], 1, SITES_TOP, &n_sites) ||
+        !ist_parse_u64(argv[6], 0, SIZE_TOP, &body_size)) {
+        fputs("usage: bench_floor sites|hub TLS PORT FIRST N SIZE\n", stderr);
         return 2;
     }
     signal(SIGPIPE, SIG_IGN);

@@ -1,8 +1,8 @@
-/* Many sites in one process: what an agent is made of, that many times, over
+/* Some sites in one process: what an agent is made of, that many times, over
  * the cloud of cloud.c. Each has its own keys and its own connections to a real
  * broker.
  *
- *   bench_sites DIR N SERVERS ROWS POLICY
+ *   bench_sites DIR FIRST N SERVERS ROWS POLICY
  *
  * DIR/sNNN is a site's state directory. ROWS is written: what the sites have.
  * Says "ready RECORD-SIZE" when all are connected, and serves until its input
@@ -160,30 +160,31 @@ static void on_input(uv_poll_t *poll, int status, int what)
 
 int main(int argc, char **argv)
 {
-    uint64_t n, servers;
+    uint64_t first, n, servers;
     struct ist_err err;
     uv_poll_t input;
 
-    if (argc != 6 || !ist_parse_u64(argv[2], 1, 1000, &n) ||
-        !ist_parse_u64(argv[3], 0, 1000, &servers)) {
-        fputs("usage: bench_sites DIR N SERVERS ROWS POLICY\n", stderr);
+    if (argc != 7 || !ist_parse_u64(argv[2], 0, 999, &first) ||
+        !ist_parse_u64(argv[3], 1, 1000, &n) ||
+        !ist_parse_u64(argv[4], 0, 1000, &servers)) {
+        fputs("usage: bench_sites DIR FIRST N SERVERS ROWS POLICY\n", stderr);
         return 2;
     }
     signal(SIGPIPE, SIG_IGN);
     ist_log_level_set(IST_LOG_ERROR);
     if (ist_loop_init(&loop))
         return 1;
-    policy = policy_load(argv[5], &err);
+    policy = policy_load(argv[6], &err);
     if (!policy)
         die("policy", &err);
-    bench_cloud_init((uint32_t) n, (uint32_t) servers);
-    record_size = bench_cloud_write(argv[4]);
+    bench_cloud_init((uint32_t) first, (uint32_t) n, (uint32_t) servers);
+    record_size = bench_cloud_write(argv[5]);
     n_agents = (uint32_t) n;
     agents = calloc(n_agents, sizeof(*agents));
     if (!agents)
         return 1;
     for (uint32_t i = 0; i < n_agents; i++)
-        start(&agents[i], i, argv[1]);
+        start(&agents[i], (uint32_t) first + i, argv[1]);
     uv_poll_init(loop.uv, &input, STDIN_FILENO);
     uv_poll_start(&input, UV_READABLE, on_input);
     ist_loop_run(&loop);
