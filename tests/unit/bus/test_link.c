@@ -3,6 +3,7 @@
  * closing at awkward moments. */
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -113,7 +114,7 @@ static struct {
     enum manner manner;
     SSL_CTX *tls;
     char peer_cn[64];
-    volatile bool go_on; /* A stalled one reads again. */
+    atomic_bool go_on; /* A stalled one reads again. */
 } server;
 
 static void serve_tls(int fd)

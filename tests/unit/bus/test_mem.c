@@ -167,11 +167,14 @@ static void faults(struct ist_mem_faults value)
     ist_mem_broker_faults(t.broker, &value);
 }
 
+/* Ears are static: they are heard by until teardown has closed the bus. */
+
 static void test_order(void **state)
 {
-    struct ear ear = {.n_heard = 0};
+    static struct ear ear;
 
     (void) state;
+    ear = (struct ear){.n_heard = 0};
     listen_at(&ear, t.site, "q");
     faults((struct ist_mem_faults){.delay_min_ms = 1, .delay_max_ms = 50});
     say_all();
@@ -189,9 +192,10 @@ static void test_order(void **state)
 
 static void test_faults(void **state)
 {
-    struct ear ear = {.n_heard = 0};
+    static struct ear ear;
 
     (void) state;
+    ear = (struct ear){.n_heard = 0};
     listen_at(&ear, t.site, "q");
     faults((struct ist_mem_faults){.duplicate = 16384});
     say_all();
@@ -220,9 +224,10 @@ static void test_faults(void **state)
 
 static void test_crash(void **state)
 {
-    struct ear ear = {.n_heard = 0};
+    static struct ear ear;
 
     (void) state;
+    ear = (struct ear){.n_heard = 0};
     say(0, "k", true, 0);
     say(1, "k", false, 0);
     say(2, "k", true, 0);
@@ -249,10 +254,11 @@ static void test_crash(void **state)
 /* Two consumers of one connection on one queue: nothing is lost with it. */
 static void test_two_ears_cut(void **state)
 {
-    struct ear one = {.consumer = {.ack = true}},
-               two = {.consumer = {.ack = true}};
+    static struct ear one, two;
 
     (void) state;
+    one = (struct ear){.consumer = {.ack = true}};
+    two = (struct ear){.consumer = {.ack = true}};
     listen_at(&one, t.site, "q");
     listen_at(&two, t.site, "q");
     run(1);
@@ -273,10 +279,11 @@ static void test_two_ears_cut(void **state)
 static void test_expired_to_dead(void **state)
 {
     const struct ist_mem_queue_args args = {.dead_exchange = "x.dead"};
-    struct ear dead = {.n_heard = 0};
+    static struct ear dead;
     uint64_t start;
 
     (void) state;
+    dead = (struct ear){.n_heard = 0};
     ist_mem_exchange(t.broker, "x.dead", "fanout");
     ist_mem_queue(t.broker, "q.dead", 0, 0);
     ist_mem_bind(t.broker, "q.dead", "x.dead", "");
@@ -295,9 +302,10 @@ static void test_expired_to_dead(void **state)
 static void test_stream_trims(void **state)
 {
     const struct ist_mem_queue_args args = {.stream = true, .max_length = 10};
-    struct ear ear = {.consumer = {.ack = true, .offset = "first"}};
+    static struct ear ear;
 
     (void) state;
+    ear = (struct ear){.consumer = {.ack = true, .offset = "first"}};
     ist_mem_queue_with(t.broker, "s", &args);
     ist_mem_bind(t.broker, "s", "x", "e.#");
     for (unsigned i = 0; i < 50; i++)
@@ -319,9 +327,10 @@ static void test_stream_trims(void **state)
 
 static void test_queue_deleted(void **state)
 {
-    struct ear ear = {.n_heard = 0};
+    static struct ear ear;
 
     (void) state;
+    ear = (struct ear){.n_heard = 0};
     listen_at(&ear, t.site, "q");
     run(1);
     ist_mem_queue_delete(t.broker, "q");
@@ -353,9 +362,10 @@ static void test_denied_in_flight(void **state)
 
 static void test_blocked_holds(void **state)
 {
-    struct ear ear = {.n_heard = 0};
+    static struct ear ear;
 
     (void) state;
+    ear = (struct ear){.n_heard = 0};
     listen_at(&ear, t.site, "q");
     run(1);
     faults((struct ist_mem_faults){.delay_min_ms = 5, .delay_max_ms = 5});
@@ -382,11 +392,12 @@ static void tap(void *arg, const struct ist_bus_message *message)
 
 static void test_tap_inject(void **state)
 {
-    struct ear ear = {.n_heard = 0};
+    static struct ear ear;
     struct ist_bus_message forged = {
         .exchange = "x", .key = "k", .user = "nobody", .body = "99", .size = 3};
 
     (void) state;
+    ear = (struct ear){.n_heard = 0};
     listen_at(&ear, t.site, "q");
     ist_mem_broker_tap(t.broker, tap, &n_tapped);
     faults((struct ist_mem_faults){.lose = 65536});
