@@ -81,7 +81,8 @@ int events_log_read(struct events_log *, uint64_t after, size_t max,
                     struct ist_err *err);
 
 /* Whoever wants to be woken when there is more. 'more' is called from the
- * loop. Embedded by its owner. */
+ * loop, in the turn after the commit; it may unfollow itself, and no other.
+ * Embedded by its owner. */
 struct events_follower {
     void (*more)(struct events_follower *);
     LIST_ENTRY(events_follower) sibling;
@@ -100,6 +101,9 @@ void events_post(struct events_log *, const struct events_item *);
 uint64_t events_place_get(struct events_log *, const char *name);
 int events_place_put(struct events_log *, MDB_txn *, const char *name,
                      uint64_t id, struct ist_err *err);
+
+/* An event of the hub's own waits to be written: not to be freed yet. */
+bool events_log_busy(const struct events_log *);
 
 struct events_counts {
     uint64_t appended, posted, dropped;

@@ -108,6 +108,11 @@ struct ist_tree *ist_tree_free(struct ist_tree *tree)
     return NULL;
 }
 
+struct ist_loop *ist_tree_loop(const struct ist_tree *tree)
+{
+    return tree->loop;
+}
+
 int ist_tree_map(struct ist_tree *tree, const char *name, unsigned flags,
                  MDB_dbi *ret, struct ist_err *err)
 {

@@ -37,6 +37,9 @@ struct ist_tree *ist_tree_open(struct ist_loop *, const struct ist_tree_conf *,
 /* No write may be under way, no reader open. NULL is fine; returns NULL. */
 struct ist_tree *ist_tree_free(struct ist_tree *);
 
+/* Borrowed. */
+struct ist_loop *ist_tree_loop(const struct ist_tree *);
+
 /* Opens or makes a named map; for the start, blocks. 'flags' as for
  * mdb_dbi_open(). 0, or a fault. */
 int ist_tree_map(struct ist_tree *, const char *name, unsigned flags,
