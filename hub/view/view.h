@@ -12,6 +12,7 @@
 #ifndef VIEW_VIEW_H
 #define VIEW_VIEW_H
 
+#include "base/arena.h"
 #include "model/kind.h"
 #include "model/order.h"
 #include "store/tree.h"

@@ -129,6 +129,12 @@ int ist_tree_map(struct ist_tree *tree, const char *name, unsigned flags,
     return ist_tree_fault(rc, name, err);
 }
 
+int ist_tree_begin(struct ist_tree *tree, MDB_txn **ret, struct ist_err *err)
+{
+    return ist_tree_fault(mdb_txn_begin(tree->env, NULL, 0, ret),
+                          "opening to write", err);
+}
+
 int ist_tree_read(struct ist_tree *tree, MDB_txn **ret, struct ist_err *err)
 {
     return ist_tree_fault(mdb_txn_begin(tree->env, NULL, MDB_RDONLY, ret),

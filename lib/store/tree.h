@@ -45,6 +45,10 @@ struct ist_loop *ist_tree_loop(const struct ist_tree *);
 int ist_tree_map(struct ist_tree *, const char *name, unsigned flags,
                  MDB_dbi *ret, struct ist_err *err);
 
+/* A transaction that writes, on the caller's own thread: for the start, before
+ * the first ist_tree_write(). 0, or a fault. */
+int ist_tree_begin(struct ist_tree *, MDB_txn **ret, struct ist_err *err);
+
 /* A snapshot, for reading only. 0, or a fault. */
 int ist_tree_read(struct ist_tree *, MDB_txn **ret, struct ist_err *err);
 
