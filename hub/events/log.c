@@ -256,6 +256,22 @@ int events_log_append(struct events_log *log, MDB_txn *txn,
     return append_record(log, txn, &record, err);
 }
 
+int events_log_append_own(struct events_log *log, MDB_txn *txn,
+                          const struct events_item *item, uint64_t now_ms,
+                          struct ist_err *err)
+{
+    struct events_item own = *item;
+    int rc;
+
+    own.origin = "hub";
+    own.epoch = log->epoch;
+    own.sequence = get_number(log, txn, SEQUENCE) + 1;
+    rc = put_number(log, txn, EPOCH, log->epoch, err);
+    if (rc == 0)
+        rc = put_number(log, txn, SEQUENCE, own.sequence, err);
+    return rc ? rc : events_log_append(log, txn, &own, now_ms, err);
+}
+
 /* Trimming, in the pool */
 
 static int trim_times(struct events_log *log, MDB_txn *txn, uint64_t first,
@@ -305,6 +321,29 @@ int events_log_trim(struct events_log *log, MDB_txn *txn, uint64_t now_ms,
     if (rc && rc != MDB_NOTFOUND)
         return ist_tree_fault(rc, "trimming the log of events", err);
     return n ? trim_times(log, txn, id, err) : 0;
+}
+
+static uint64_t received(struct events_log *log, uint64_t id)
+{
+    MDB_val key = value_of(&id, sizeof(id)), value;
+    uint64_t ms = 0;
+    MDB_txn *txn;
+
+    if (ist_tree_read(log->tree, &txn, NULL))
+        return 0;
+    if (mdb_get(txn, log->items, &key, &value) == 0)
+        ms = events_item_received(value.mv_data, value.mv_size);
+    mdb_txn_abort(txn);
+    return ms;
+}
+
+bool events_log_is_overfull(struct events_log *log)
+{
+    uint64_t now = ist_loop_wall(ist_tree_loop(log->tree));
+
+    return log->last > log->first &&
+           (log->last - log->first >= log->conf.keep_items ||
+            received(log, log->first) + log->conf.keep_ms < now);
 }
 
 /* Waking those who follow */
@@ -439,21 +478,18 @@ static int write_posts(struct ist_write *write, MDB_txn *txn,
                        struct ist_err *err)
 {
     struct events_log *log = IST_CONTAINER(write, struct events_log, write);
-    uint64_t sequence = get_number(log, txn, SEQUENCE);
     struct events_item item;
     struct post *post;
-    int rc = put_number(log, txn, EPOCH, log->epoch, err);
+    int rc = 0;
 
     STAILQ_FOREACH(post, &log->writing, link)
     {
-        if (rc)
-            return rc;
         events_item_read(post->record.data, post->record.len, 0, &item);
-        item.epoch = log->epoch;
-        item.sequence = ++sequence;
-        rc = events_log_append(log, txn, &item, item.received_ms, err);
+        rc = events_log_append_own(log, txn, &item, item.received_ms, err);
+        if (rc)
+            break;
     }
-    return rc ? rc : put_number(log, txn, SEQUENCE, sequence, err);
+    return rc;
 }
 
 static void start_writing(struct events_log *log);

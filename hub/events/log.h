@@ -59,9 +59,17 @@ struct events_log *events_log_free(struct events_log *);
 int events_log_append(struct events_log *, MDB_txn *,
                       const struct events_item *, uint64_t now_ms,
                       struct ist_err *err);
+/* The same for an item of the hub's own: origin, epoch and sequence are filled
+ * in. */
+int events_log_append_own(struct events_log *, MDB_txn *,
+                          const struct events_item *, uint64_t now_ms,
+                          struct ist_err *err);
 /* In the pool: drops what is too old or too many, 'max' at most. */
 int events_log_trim(struct events_log *, MDB_txn *, uint64_t now_ms, size_t max,
                     struct ist_err *err);
+
+/* On the loop: is there something to trim? */
+bool events_log_is_overfull(struct events_log *);
 
 /* On the loop, after a commit that appended: wakes the followers. */
 void events_log_committed(struct events_log *);

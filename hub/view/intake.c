@@ -1,0 +1,213 @@
+/* Reads the stream: opens each message and hands it on. What does not open is
+ * counted, and acked with what comes after it. */
+#include "view/intake_priv.h"
+
+#include "base/log.h"
+#include "codec/unpack.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define TICK_MS    1000
+#define EVENTS_MAX 4096 /* Entries of one message. */
+
+const struct ist_row intake_rows[] = {
+    {"feed.batch_max", IST_ROW_U64, offsetof(struct intake_conf, batch_max),
+     "128", 1, 10000, 0,
+     "Messages of sites' feeds held until they are written; beyond it the "
+     "broker keeps them."},
+    {"feed.clock_skew", IST_ROW_MS, offsetof(struct intake_conf, skew_ms),
+     "30s", 0, 120000, 0, "Clock difference between hub and sites borne."},
+    {"feed.resync", IST_ROW_MS, offsetof(struct intake_conf, resync_ms), "30s",
+     1000, 3600000, 0,
+     "Least time between two demands on a site to state its kinds again."},
+    IST_ROW_END,
+};
+
+/* The site that sealed it; NULL: refused, and counted. */
+static struct intake_site *open_it(struct intake *intake,
+                                   struct intake_message *into,
+                                   const struct ist_bus_message *message)
+{
+    struct ist_letter letter;
+    struct ist_peer *peer;
+    struct sites_site *site;
+    int rc =
+        ist_open(intake->self, sites_find_peer, intake->sites,
+                 ist_loop_wall(intake->loop), intake->conf.skew_ms,
+                 message->body, message->size, &into->arena, &letter, &peer);
+
+    if (rc == 0 && letter.kind != IST_KIND_EVENT)
+        rc = IST_SEAL_KIND;
+    if (rc) {
+        intake->counts.refused[rc]++;
+        ist_log_debug("intake", "message refused: %s",
+                      ist_seal_refusal_name(rc));
+        return NULL;
+    }
+    site = sites_of_peer(peer);
+    into->events = ist_unpack(&isthmus__v1__events__descriptor, &into->arena,
+                              letter.body, letter.body_size);
+    if (!into->events || into->events->n_events > EVENTS_MAX ||
+        into->events->epoch == 0) {
+        intake->counts.malformed++;
+        ist_log_debug("intake", "%s: a message of its feed cannot be read",
+                      site->name);
+        return NULL;
+    }
+    sites_heard(intake->sites, site);
+    return site->state == SITES_REMOVED ? NULL : intake_site_of(intake, site);
+}
+
+static void on_delivery(struct ist_bus_consumer *consumer,
+                        const struct ist_bus_message *delivered)
+{
+    struct intake *intake = IST_CONTAINER(consumer, struct intake, consumer);
+    struct intake_message *message = calloc(1, sizeof(*message));
+
+    intake->counts.messages++;
+    intake->heard_ms = ist_loop_now(intake->loop);
+    if (!message)
+        return; /* Not acked: it comes again. */
+    ist_arena_init(&message->arena, INTAKE_MESSAGE_MAX);
+    message->tag = delivered->tag;
+    message->offset = delivered->offset;
+    message->from = open_it(intake, message, delivered);
+    STAILQ_INSERT_TAIL(&intake->waiting, message, link);
+    intake->n_waiting++;
+    intake_write_next(intake);
+}
+
+static void on_refused(struct ist_bus_consumer *consumer,
+                       const struct ist_err *err)
+{
+    (void) consumer;
+    ist_log_warn("intake",
+                 "the stream of the sites' feeds cannot be read at "
+                 "present: %s",
+                 err->text);
+}
+
+/* Life */
+
+static void start(struct intake *intake)
+{
+    intake->consumer = (struct ist_bus_consumer){
+        .queue = "evt.stream",
+        .ack = true,
+        .prefetch =
+            (uint16_t) (intake->conf.batch_max < 60000 ? intake->conf.batch_max
+                                                       : 60000),
+        .offset = intake->offset,
+        .deliver = on_delivery,
+        .refused = on_refused,
+    };
+    ist_bus_consume(intake->bus, &intake->consumer);
+    ist_timer_arm_in(&intake->tick, intake->loop, TICK_MS, intake_tick);
+}
+
+struct intake *intake_open(struct ist_loop *loop, struct ist_bus *bus,
+                           struct desk *desk, struct sites *sites,
+                           struct ist_self *self, struct ist_tree *tree,
+                           struct view *view, struct events_log *log,
+                           const struct intake_conf *conf, struct ist_err *err)
+{
+    struct intake *intake = calloc(1, sizeof(*intake));
+
+    if (!intake) {
+        ist_err_set(err, -ENOMEM, "the intake: out of memory");
+        return NULL;
+    }
+    intake->loop = loop;
+    intake->bus = bus;
+    intake->desk = desk;
+    intake->sites = sites;
+    intake->self = self;
+    intake->tree = tree;
+    intake->view = view;
+    intake->log = log;
+    intake->conf = *conf;
+    STAILQ_INIT(&intake->waiting);
+    STAILQ_INIT(&intake->writing);
+    if (ist_tree_map(tree, "intake", 0, &intake->map, err) ||
+        intake_load(intake, err)) {
+        free(intake);
+        return NULL;
+    }
+    start(intake);
+    return intake;
+}
+
+static void free_all(struct intake_messages *messages)
+{
+    struct intake_message *message;
+
+    while ((message = STAILQ_FIRST(messages)) != NULL) {
+        STAILQ_REMOVE_HEAD(messages, link);
+        ist_arena_fini(&message->arena);
+        free(message);
+    }
+}
+
+void intake_try_close(struct intake *intake)
+{
+    struct intake_site *site;
+
+    if (!intake->closing || ist_op_active(&intake->batch.write.op) ||
+        ist_op_active(&intake->chore.write.op) ||
+        !LIST_EMPTY(&intake->resyncs) || !LIST_EMPTY(&intake->waits) ||
+        events_log_busy(intake->log))
+        return;
+    ist_timer_disarm(&intake->tick);
+    free_all(&intake->writing); /* That were to be tried again. */
+    while ((site = LIST_FIRST(&intake->known)) != NULL) {
+        LIST_REMOVE(site, sibling);
+        site->site->owner = NULL;
+        free(site->working);
+        free(site);
+    }
+    if (intake->closed)
+        intake->closed(intake->closed_arg);
+    free(intake);
+}
+
+static void on_closing(struct ist_timer *timer)
+{
+    struct intake *intake = IST_CONTAINER(timer, struct intake, tick);
+
+    ist_timer_arm_in(timer, intake->loop, 5, on_closing);
+    intake_try_close(intake);
+}
+
+void intake_close(struct intake *intake, void (*closed)(void *), void *arg)
+{
+    intake->closing = true;
+    intake->closed = closed;
+    intake->closed_arg = arg;
+    ist_bus_cancel(intake->bus, &intake->consumer);
+    ist_timer_disarm(&intake->batch.again);
+    free_all(&intake->waiting);
+    intake_sites_stop(intake);
+    ist_timer_arm_in(&intake->tick, intake->loop, 0, on_closing);
+}
+
+void intake_up(struct intake *intake)
+{
+    intake->heard_ms = ist_loop_now(intake->loop);
+}
+
+/* What was delivered and not acked comes again. */
+void intake_down(struct intake *intake)
+{
+    free_all(&intake->waiting);
+    intake->n_waiting = 0;
+}
+
+const struct intake_counts *intake_counts(const struct intake *intake)
+{
+    return &intake->counts;
+}
