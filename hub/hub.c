@@ -1,6 +1,7 @@
 /* Wiring, nothing else: configuration, keys, the registry of sites, the bus,
- * the desk, the API, and the order in which they are taken down: first the
- * API, whose requests end the calls, then the bus, then the registry. */
+ * the desk, the view and the log with what fills them, the API, and the order
+ * in which they are taken down: first the API, whose requests end the calls,
+ * then the intake, the bus, the file, and the registry. */
 #include "hub.h"
 
 #include "metrics.h"
@@ -16,15 +17,18 @@
 #include "obs/process.h"
 #include "sites/registry.h"
 #include "survey/desk.h"
+#include "view/intake.h"
 
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
 #define RESCAN_MS 1000
+#define MAPS_MAX  64 /* Of hub.db. */
 
 struct hub_conf {
     char *state, *log_level;
+    uint64_t view_max;
 };
 
 static const struct ist_row hub_rows[] = {
@@ -33,6 +37,11 @@ static const struct ist_row hub_rows[] = {
      "Directory that 'isthmus-hub setup' made: keys, certificates, sites."},
     {"log.level", IST_ROW_STRING, offsetof(struct hub_conf, log_level), "info",
      1, 8, 0, "error, warn, info or debug."},
+    {"view.max", IST_ROW_BYTES, offsetof(struct hub_conf, view_max), "16GiB",
+     64U << 20, 1ULL << 40, 0,
+     "Size that hub.db in the state directory may have: the sites' rows and "
+     "the log of events. At the cap old events give way; when that does not "
+     "help the view stands still, and says so."},
     IST_ROW_END,
 };
 
@@ -41,6 +50,8 @@ struct hub {
     struct hub_conf conf;
     struct ist_amqp_conf bus_conf;
     struct desk_conf desk_conf;
+    struct intake_conf intake_conf;
+    struct events_conf events_conf;
     struct api_conf api_conf;
     struct ist_httpd_conf http_conf;
 
@@ -48,6 +59,11 @@ struct hub {
     struct sites *sites;
     struct ist_bus *bus;
     struct desk desk;
+    char tree_path[PATH_MAX];
+    struct ist_tree *tree;
+    struct view *view;
+    struct events_log *events;
+    struct intake *intake;
     struct hub_metrics metrics;
     struct ist_process process;
     struct ist_health health;
@@ -57,13 +73,14 @@ struct hub {
 
     struct ist_daemon daemon;
     struct ist_timer rescan;
-    bool http_closed, bus_closed, sites_closed;
+    bool http_closed, intake_closed, bus_closed, sites_closed;
 };
 
 #define HUB_TABLES(h)                                                          \
     {                                                                          \
         {hub_rows, &(h)->conf}, {ist_amqp_rows, &(h)->bus_conf},               \
-            {desk_rows, &(h)->desk_conf}, {api_rows, &(h)->api_conf},          \
+            {desk_rows, &(h)->desk_conf}, {intake_rows, &(h)->intake_conf},    \
+            {events_rows, &(h)->events_conf}, {api_rows, &(h)->api_conf},      \
             {ist_httpd_rows, &(h)->http_conf},                                 \
     }
 
@@ -90,7 +107,11 @@ static void unload(struct hub *hub)
 static void on_site_changed(void *owner, struct sites_site *site,
                             unsigned changes)
 {
-    desk_site_changed(&((struct hub *) owner)->desk, site, changes);
+    struct hub *hub = owner;
+
+    desk_site_changed(&hub->desk, site, changes);
+    if (hub->intake)
+        intake_site_changed(hub->intake, site, changes);
     if (changes & SITES_CHANGE_ADDED)
         ist_log_info("hub", "site %s was added", site->name);
     if (changes & SITES_CHANGE_REMOVED)
@@ -124,6 +145,8 @@ static void on_up(struct ist_bus *bus)
     ist_log_info("hub", "connected to the bus");
     ist_notify_status(&hub->notify, "Connected to the bus, %zu sites",
                       sites_count(hub->sites));
+    if (hub->intake)
+        intake_up(hub->intake);
 }
 
 static void on_down(struct ist_bus *bus, const struct ist_err *err)
@@ -133,6 +156,8 @@ static void on_down(struct ist_bus *bus, const struct ist_err *err)
     ist_log_warn("hub", "lost the bus, trying again: %s", err->text);
     ist_notify_status(&hub->notify, "No connection to the bus, trying again");
     desk_down(&hub->desk, err);
+    if (hub->intake)
+        intake_down(hub->intake);
 }
 
 static void on_blocked(struct ist_bus *bus, bool on)
@@ -159,6 +184,11 @@ static const struct ist_bus_events bus_events = {
 static void on_http_closed(void *arg)
 {
     ((struct hub *) arg)->http_closed = true;
+}
+
+static void on_intake_closed(void *arg)
+{
+    ((struct hub *) arg)->intake_closed = true;
 }
 
 static void on_sites_closed(void *arg)
@@ -193,6 +223,19 @@ static bool http_over(void *arg)
 
     if (!hub->http_closed)
         return false;
+    intake_close(IST_TAKE(hub->intake), on_intake_closed, hub);
+    return true;
+}
+
+static bool intake_over(void *arg)
+{
+    struct hub *hub = arg;
+
+    if (!hub->intake_closed)
+        return false;
+    hub->events = events_log_free(hub->events);
+    hub->view = view_free(hub->view);
+    hub->tree = ist_tree_free(hub->tree);
     desk_fini(&hub->desk);
     ist_bus_close(hub->bus);
     return true;
@@ -215,7 +258,7 @@ static bool sites_over(void *arg)
 }
 
 static ist_daemon_stage_fn *const stages[] = {
-    stop_serving, requests_over, http_over, bus_over, sites_over,
+    stop_serving, requests_over, http_over, intake_over, bus_over, sites_over,
 };
 
 /* Coming up */
@@ -262,6 +305,28 @@ static int open_bus(struct hub *hub, struct ist_err *err)
     return 0;
 }
 
+/* What the hub knows, and what keeps it current. */
+static int open_view(struct hub *hub, struct ist_err *err)
+{
+    struct ist_tree_conf conf = {.path = hub->tree_path,
+                                 .size_max = hub->conf.view_max,
+                                 .maps_max = MAPS_MAX};
+
+    if ((size_t) snprintf(hub->tree_path, sizeof(hub->tree_path), "%s/hub.db",
+                          hub->conf.state) >= sizeof(hub->tree_path))
+        return ist_err_set(err, -ENAMETOOLONG, "state: the path is too long");
+    hub->tree = ist_tree_open(&hub->loop, &conf, err);
+    if (hub->tree)
+        hub->view = view_open(hub->tree, err);
+    if (hub->view)
+        hub->events = events_log_open(hub->tree, &hub->events_conf, err);
+    if (hub->events)
+        hub->intake = intake_open(&hub->loop, hub->bus, &hub->desk, hub->sites,
+                                  &hub->home.keys.self, hub->tree, hub->view,
+                                  hub->events, &hub->intake_conf, err);
+    return hub->intake ? 0 : err->code;
+}
+
 static bool is_bus_up(struct ist_health_check *check, char *text)
 {
     struct hub *hub = IST_CONTAINER(check, struct hub, bus_check);
@@ -279,6 +344,8 @@ static int open_signs(struct hub *hub, struct ist_err *err)
     (void) err;
     hub_metrics_init(&hub->metrics, &hub->desk, hub->sites, hub->bus,
                      &hub->api);
+    hub_metrics_view(&hub->metrics, hub->tree, hub->view, hub->intake,
+                     hub->events);
     ist_process_init(&hub->process, &hub->metrics.registry);
     ist_health_init(&hub->health);
     hub->bus_check = (struct ist_health_check){.name = "bus", .ok = is_bus_up};
@@ -303,7 +370,7 @@ static int open_api(struct hub *hub, struct ist_err *err)
 static int open_all(struct hub *hub, struct ist_err *err)
 {
     static int (*const parts[])(struct hub *, struct ist_err *) = {
-        open_home, open_sites, open_bus, open_signs, open_api,
+        open_home, open_sites, open_bus, open_view, open_signs, open_api,
     };
 
     for (size_t i = 0; i < IST_COUNT(parts); i++) {

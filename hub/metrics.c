@@ -46,6 +46,60 @@ static void collect_bus(struct hub_metrics *m)
     ist_metric_set(&m->bus_dropped, (double) m->bus->n_dropped);
 }
 
+/* Of the oldest of its kinds; kinds that were never here do not count. */
+static void collect_site_view(struct hub_metrics *m,
+                              const struct sites_site *site)
+{
+    const struct ist_kind *kinds;
+    struct intake_currency is;
+    uint64_t rows = 0, oldest = 0;
+    size_t n;
+
+    kinds = ist_kinds(&n);
+    for (size_t i = 0; i < n; i++) {
+        rows += view_count(m->view, site->name, &kinds[i]);
+        intake_currency(m->intake, site, &kinds[i], &is);
+        if (is.known && is.notified && is.age_ms != UINT64_MAX &&
+            is.age_ms > oldest)
+            oldest = is.age_ms;
+    }
+    ist_metric_set(&m->view_rows, (double) rows, site->name);
+    ist_metric_set(&m->view_lag, (double) oldest / 1000.0, site->name);
+}
+
+static void collect_feed(struct hub_metrics *m)
+{
+    const struct intake_counts *counts = intake_counts(m->intake);
+
+    ist_metric_set(&m->feed_messages, (double) counts->messages);
+    ist_metric_set(&m->feed_entries, (double) counts->entries);
+    ist_metric_set(&m->feed_doubles, (double) counts->doubles);
+    ist_metric_set(&m->feed_gaps, (double) counts->gaps);
+    ist_metric_set(&m->feed_resyncs, (double) counts->resyncs);
+    ist_metric_set(&m->feed_malformed, (double) counts->malformed);
+    for (int i = 1; i < IST_SEAL_REFUSALS; i++)
+        ist_metric_set(&m->feed_refused, (double) counts->refused[i],
+                       ist_seal_refusal_name(i));
+}
+
+static void collect_view(struct hub_metrics *m)
+{
+    const struct events_counts *counts = events_log_counts(m->events);
+    struct sites_site *site = NULL;
+    uint64_t first, last, used, max;
+
+    while ((site = sites_next(m->sites, site)))
+        collect_site_view(m, site);
+    collect_feed(m);
+    events_log_range(m->events, &first, &last);
+    ist_metric_set(&m->events_held, (double) (last + 1 - first));
+    ist_metric_set(&m->events_appended, (double) counts->appended);
+    ist_metric_set(&m->events_dropped, (double) counts->dropped);
+    ist_tree_room(m->tree, &used, &max);
+    ist_metric_set(&m->store_bytes, (double) used);
+    ist_metric_set(&m->store_max, (double) max);
+}
+
 static void collect(struct ist_metrics_collector *collector)
 {
     struct hub_metrics *m =
@@ -55,6 +109,8 @@ static void collect(struct ist_metrics_collector *collector)
     collect_sites(m);
     collect_bus(m);
     ist_metric_set(&m->requests_open, (double) m->api->n_open);
+    if (m->view)
+        collect_view(m);
 }
 
 #define N(member) offsetof(struct hub_metrics, member)
@@ -103,6 +159,41 @@ static const struct {
                  "headers beyond the limits.")},
     {N(requests_open), IST_GAUGE("isthmus_hub_requests_open",
                                  "API requests that wait for sites.")},
+    {N(view_rows), IST_GAUGE("isthmus_hub_view_rows",
+                             "Rows of the site in the view.", "site")},
+    {N(view_lag),
+     IST_GAUGE("isthmus_hub_view_lag_seconds",
+               "Age of the site's rows whose changes are notified: since they "
+               "were surely all that the site knew.",
+               "site")},
+    {N(feed_messages), IST_COUNTER("isthmus_hub_feed_messages_total",
+                                   "Messages read from the sites' feeds.")},
+    {N(feed_entries), IST_COUNTER("isthmus_hub_feed_entries_total",
+                                  "Entries of feeds written to the view.")},
+    {N(feed_doubles), IST_COUNTER("isthmus_hub_feed_doubles_total",
+                                  "Entries that had come before.")},
+    {N(feed_gaps), IST_COUNTER("isthmus_hub_feed_gaps_total",
+                               "Holes in the numbering of a site's events.")},
+    {N(feed_resyncs), IST_COUNTER("isthmus_hub_feed_resyncs_total",
+                                  "Demands on sites to state kinds again.")},
+    {N(feed_malformed), IST_COUNTER("isthmus_hub_feed_malformed_total",
+                                    "Messages and entries of feeds that could "
+                                    "not be read.")},
+    {N(feed_refused), IST_COUNTER("isthmus_hub_feed_refused_total",
+                                  "Messages of feeds that did not open, by "
+                                  "the first check that failed.",
+                                  "reason")},
+    {N(events_held),
+     IST_GAUGE("isthmus_hub_events_held", "Events in the log.")},
+    {N(events_appended),
+     IST_COUNTER("isthmus_hub_events_total", "Events appended to the log.")},
+    {N(events_dropped), IST_COUNTER("isthmus_hub_events_dropped_total",
+                                    "Events of the hub itself that were lost "
+                                    "before they were written.")},
+    {N(store_bytes), IST_GAUGE("isthmus_hub_store_bytes",
+                               "Of hub.db, as far as it was ever used.")},
+    {N(store_max),
+     IST_GAUGE("isthmus_hub_store_max_bytes", "What hub.db may take.")},
 };
 
 static struct ist_metric *at(struct hub_metrics *m, size_t offset)
@@ -123,6 +214,16 @@ void hub_metrics_init(struct hub_metrics *m, const struct desk *desk,
     }
     m->collector.collect = collect;
     ist_metrics_collect(&m->registry, &m->collector);
+}
+
+void hub_metrics_view(struct hub_metrics *m, struct ist_tree *tree,
+                      struct view *view, struct intake *intake,
+                      struct events_log *events)
+{
+    m->tree = tree;
+    m->view = view;
+    m->intake = intake;
+    m->events = events;
 }
 
 void hub_metrics_fini(struct hub_metrics *m)

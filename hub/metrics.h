@@ -5,6 +5,7 @@
 
 #include "api/api.h"
 #include "obs/metric.h"
+#include "view/intake.h"
 
 struct hub_metrics {
     struct ist_metrics registry;
@@ -12,15 +13,25 @@ struct hub_metrics {
     const struct desk *desk;
     struct sites *sites;
     const struct ist_bus *bus;
-    const struct api *api; /* All borrowed. */
+    const struct api *api;
+    struct ist_tree *tree;
+    struct view *view;
+    struct intake *intake;
+    struct events_log *events; /* All borrowed. */
 
     struct ist_metric calls, calls_open, frames, late, broken, presences,
         refused, sites_known, site_up, site_seen, site_offset, bus_up,
-        bus_connects, bus_sent, bus_delivered, bus_dropped, requests_open;
+        bus_connects, bus_sent, bus_delivered, bus_dropped, requests_open,
+        view_rows, view_lag, feed_messages, feed_entries, feed_doubles,
+        feed_gaps, feed_resyncs, feed_malformed, feed_refused, events_held,
+        events_appended, events_dropped, store_bytes, store_max;
 };
 
 void hub_metrics_init(struct hub_metrics *, const struct desk *, struct sites *,
                       const struct ist_bus *, const struct api *);
+/* What the view and the log count, too. */
+void hub_metrics_view(struct hub_metrics *, struct ist_tree *, struct view *,
+                      struct intake *, struct events_log *);
 void hub_metrics_fini(struct hub_metrics *);
 
 #endif
