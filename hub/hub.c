@@ -357,14 +357,18 @@ static int open_signs(struct hub *hub, struct ist_err *err)
 static int open_api(struct hub *hub, struct ist_err *err)
 {
     struct ist_httpd_conf conf = hub->http_conf;
+    int rc;
 
     if (!conf.certificate)
         conf.certificate = hub->home.http_certificate;
     if (!conf.key)
         conf.key = hub->home.http_key;
-    return api_open(&hub->api, &hub->loop, &hub->desk, hub->sites,
-                    &hub->metrics.registry, &hub->health, &hub->api_conf, &conf,
-                    err);
+    rc = api_open(&hub->api, &hub->loop, &hub->desk, hub->sites,
+                  &hub->metrics.registry, &hub->health, &hub->api_conf, &conf,
+                  err);
+    if (rc == 0)
+        api_set_view(&hub->api, hub->view, hub->intake, hub->events);
+    return rc;
 }
 
 static int open_all(struct hub *hub, struct ist_err *err)

@@ -107,6 +107,7 @@ const struct api_route api_routes[] = {
     {"GET", "/api/v1/version", true, show_version},
     {"GET", "/api/v1/sites", false, api_list_sites},
     {"GET", "/api/v1/sites/{name}", false, api_show_site},
+    {"GET", "/api/v1/search", false, api_search},
     {"GET", "/api/v1/{kind}", false, api_list_resources},
     {"GET", "/api/v1/{kind}/{id}", false, api_show_resource},
 };
@@ -288,6 +289,14 @@ int api_open(struct api *api, struct ist_loop *loop, struct desk *desk,
     api->httpd =
         ist_httpd_new(loop, http_conf, handle, api_problem_refuse, api, err);
     return api->httpd ? 0 : err->code;
+}
+
+void api_set_view(struct api *api, struct view *view, struct intake *intake,
+                  struct events_log *events)
+{
+    api->view = view;
+    api->intake = intake;
+    api->events = events;
 }
 
 void api_close(struct api *api, void (*closed)(void *), void *arg)

@@ -10,6 +10,7 @@
 #include "obs/health.h"
 #include "obs/metric.h"
 #include "survey/desk.h"
+#include "view/intake.h"
 
 struct api_conf {
     char *token_file;        /* One line: the bearer token of the admin. */
@@ -25,14 +26,22 @@ struct api {
     struct ist_loop *loop;
     struct desk *desk;
     struct sites *sites;
-    struct ist_metrics *metrics; /* All borrowed. */
-    struct ist_health *health;
+    struct ist_metrics *metrics;
+    struct ist_health *health; /* All borrowed. */
+    /* Borrowed, and set before the first request; NULL: this hub has none. */
+    struct view *view;
+    struct intake *intake;
+    struct events_log *events;
     struct api_conf conf;
     uint8_t token_hash[32];
     uint64_t n_open; /* Requests that wait for sites. */
     bool stopping;   /* Set by the hub: new requests are answered 503. */
     struct ist_httpd *httpd; /* Owned. */
 };
+
+/* What the view knows is served too, and events from the log. */
+void api_set_view(struct api *, struct view *, struct intake *,
+                  struct events_log *);
 
 /* Reads the token and begins to listen. 0, or a fault with 'err' filled. */
 int api_open(struct api *, struct ist_loop *, struct desk *, struct sites *,
@@ -53,9 +62,10 @@ struct api_request {
 
 typedef void api_handler_fn(const struct api_request *);
 
-/* resources.c, sites.c */
+/* resources.c, sites.c, search.c */
 api_handler_fn api_list_resources, api_show_resource;
 api_handler_fn api_list_sites, api_show_site;
+api_handler_fn api_search;
 
 /* Sends a whole JSON document and frees it; when 'out' has failed, 500. */
 void api_reply_json(struct ist_httpd_request *, int status,

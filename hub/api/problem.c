@@ -62,12 +62,20 @@ static void put_text(struct ist_sb *out, const char *name, const char *text)
 
 static void put_site(struct ist_sb *out, const struct survey_site *part)
 {
+    static const char *const states[] = {[SURVEY_WAITING] = "answered",
+                                         [SURVEY_ANSWERED] = "answered",
+                                         [SURVEY_FAILED] = "failed",
+                                         [SURVEY_STALE] = "stale"};
     bool failed = part->state == SURVEY_FAILED;
 
     ist_sb_putc(out, '{');
     put_text(out, "site", part->site->name);
-    ist_sb_printf(out, ",\"state\":\"%s\",\"age_ms\":%s,\"latency_ms\":%llu",
-                  failed ? "failed" : "answered", failed ? "null" : "0",
+    ist_sb_printf(out, ",\"state\":\"%s\",\"age_ms\":", states[part->state]);
+    if (failed || part->age_ms == UINT64_MAX)
+        ist_sb_puts(out, "null");
+    else
+        ist_sb_printf(out, "%llu", (unsigned long long) part->age_ms);
+    ist_sb_printf(out, ",\"latency_ms\":%llu",
                   (unsigned long long) part->latency_ms);
     if (survey_site_lacks(part)) {
         ist_sb_putc(out, ',');

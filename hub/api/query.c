@@ -46,6 +46,26 @@ static int read_partial(struct reading *r, const char *name, const char *value)
     return bad(r, name, "must be 'allow' or 'deny'");
 }
 
+static int read_max_age(struct reading *r, const char *name, const char *value)
+{
+    uint64_t seconds;
+
+    if (!ist_parse_u64(value, 0, API_MAX_AGE_MAX, &seconds))
+        return bad(r, name, "must be whole seconds, from 0 to 31536000");
+    r->query->has_max_age = true;
+    r->query->max_age_ms = seconds * 1000;
+    return 0;
+}
+
+static int read_consistent(struct reading *r, const char *name,
+                           const char *value)
+{
+    r->query->consistent = strcmp(value, "true") == 0;
+    if (r->query->consistent || strcmp(value, "false") == 0)
+        return 0;
+    return bad(r, name, "must be 'true' or 'false'");
+}
+
 /* Splits at commas into the arena. */
 static char **split(struct reading *r, const char *name, const char *value,
                     size_t *ret_n)
@@ -184,19 +204,23 @@ static const struct {
     {"marker", true, false, read_marker},
     {"sort", true, false, read_sort},
     {"site", true, true, read_site},
+    {"id", true, false, read_many},
     {"name", true, false, read_one},
     {"status", true, false, read_many},
     {"project", true, false, read_many},
     {"fields", true, true, read_fields},
     {"deadline", true, true, read_deadline},
     {"partial", true, true, read_partial},
+    {"max_age", true, true, read_max_age},
+    {"consistent", true, true, read_consistent},
 };
 
 const char *const api_query_list_names[] = {
-    "limit",   "marker", "sort",     "site",    "name", "status",
-    "project", "fields", "deadline", "partial", NULL};
-const char *const api_query_show_names[] = {"site", "fields", "deadline",
-                                            "partial", NULL};
+    "limit",   "marker",  "sort",       "site",   "id",
+    "name",    "status",  "project",    "fields", "deadline",
+    "partial", "max_age", "consistent", NULL};
+const char *const api_query_show_names[] = {
+    "site", "fields", "deadline", "partial", "max_age", "consistent", NULL};
 
 static int read_param(struct reading *r, const struct ist_httpd_param *param,
                       bool is_list)
@@ -230,6 +254,10 @@ static int read_all(struct reading *r, const struct ist_httpd_param *params,
                        ? ist_err_set(r->err, -EINVAL, "the query is too large")
                        : rc;
     }
+    if (r->query->consistent && r->query->has_max_age)
+        return bad(r, "max_age",
+                   "says how old rows may be, which 'consistent' "
+                   "says too: leave one out");
     return 0;
 }
 
@@ -294,7 +322,7 @@ int api_query_show(const struct ist_httpd_param *params, size_t n,
 
 /* RFC 3986: unreserved characters stay, and the comma, which every list here
  * uses and no server splits at. */
-static void put_encoded(struct ist_sb *out, const char *text)
+void api_query_encode(struct ist_sb *out, const char *text)
 {
     static const char plain[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrst"
                                 "uvwxyz0123456789-._~,";
@@ -316,11 +344,11 @@ void api_query_next(struct ist_sb *out, const char *path,
     for (size_t i = 0; i < n; i++) {
         if (strcmp(params[i].name, "marker") == 0)
             continue;
-        put_encoded(out, params[i].name);
+        api_query_encode(out, params[i].name);
         ist_sb_putc(out, '=');
-        put_encoded(out, params[i].value);
+        api_query_encode(out, params[i].value);
         ist_sb_putc(out, '&');
     }
     ist_sb_puts(out, "marker=");
-    put_encoded(out, marker);
+    api_query_encode(out, marker);
 }

@@ -9,12 +9,15 @@
 #define API_LIMIT_MAX    1000
 #define API_DEADLINE_MIN 100
 #define API_DEADLINE_MAX 60000
+#define API_MAX_AGE_MAX  31536000 /* Seconds. */
 #define API_VALUES_MAX   64 /* Values of one parameter; more is an error. */
 #define API_FIELDS_MAX   15
 
 struct api_query {
     uint64_t limit, deadline_ms;
     bool deny_partial;
+    bool has_max_age, consistent; /* Not both. */
+    uint64_t max_age_ms;
 
     struct survey_sort sort[IST_ORDER_KEYS_MAX];
     size_t n_sort;
@@ -47,6 +50,9 @@ int api_query_show(const struct ist_httpd_param *params, size_t n,
 
 /* The names that a list, a show takes; NULL-ended. For the OpenAPI check. */
 extern const char *const api_query_list_names[], *const api_query_show_names[];
+
+/* Appends text percent-encoded, fit for a query or one part of a path. */
+void api_query_encode(struct ist_sb *out, const char *text);
 
 /* Appends "path?..." with the parameters as they were, but 'marker' as given:
  * the link to the next page. */

@@ -1,12 +1,13 @@
-/* GET /api/v1/{kind} and GET /api/v1/{kind}/{id}: read the query, ask the
- * sites, splice their bytes into one document. The hub never parses a row: it
- * puts "site" in front of the members and copies the rest. */
+/* GET /api/v1/{kind} and GET /api/v1/{kind}/{id}: read the query, have it
+ * answered by view and sites (reading.c), splice their bytes into one document.
+ * The hub never parses a row: it puts "site" in front of the members and copies
+ * the rest. */
 #include "api/api.h"
 #include "api/problem.h"
 #include "api/query.h"
+#include "api/reading.h"
 #include "codec/json.h"
 #include "model/marker.h"
-#include "survey/survey.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -14,7 +15,7 @@
 
 /* One request on its way. */
 struct asking {
-    struct survey survey;
+    struct api_reading reading;
     struct api *api;
     struct ist_httpd_request *http;
     const struct ist_kind *kind;
@@ -92,15 +93,16 @@ static void put_row(struct ist_sb *out, const struct ist_row_out *row,
 static char *next_link(struct asking *asking)
 {
     IST_CLEANUP(ist_sb_fini) struct ist_sb marker, link;
-    const struct ist_merge *merge = &asking->survey.merge;
+    const struct api_reading *reading = &asking->reading;
     struct ist_httpd_request *http = asking->http;
 
     ist_sb_init(&marker, 0);
     ist_sb_init(&link, 0);
-    if (merge->n_page < asking->query.limit || !ist_merge_has_more(merge))
+    if (reading->n_rows < asking->query.limit || !reading->has_more)
         return NULL;
     ist_marker_put(&marker, asking->kind->name, asking->query.sort_text,
-                   asking->query.n_sort, &merge->page[merge->n_page - 1].place);
+                   asking->query.n_sort,
+                   &reading->rows[reading->n_rows - 1].place);
     api_query_next(&link, http->path, http->params, http->n_params,
                    ist_sb_text(&marker));
     return marker.rc || link.rc ? NULL
@@ -109,7 +111,7 @@ static char *next_link(struct asking *asking)
 
 static void reply_list(struct asking *asking)
 {
-    struct ist_merge *merge = &asking->survey.merge;
+    const struct api_reading *reading = &asking->reading;
     struct ist_httpd_header link = {"Link", NULL};
     char *next = next_link(asking);
     struct ist_sb out, value;
@@ -117,10 +119,10 @@ static void reply_list(struct asking *asking)
     ist_sb_init(&out, 0);
     ist_sb_init(&value, 0);
     ist_sb_puts(&out, "{\"items\":[");
-    for (size_t i = 0; i < merge->n_page; i++) {
+    for (size_t i = 0; i < reading->n_rows; i++) {
         if (i)
             ist_sb_putc(&out, ',');
-        put_row(&out, &merge->page[i], &asking->query);
+        put_row(&out, &reading->rows[i], &asking->query);
     }
     ist_sb_puts(&out, "],\"next\":");
     if (next) {
@@ -131,7 +133,7 @@ static void reply_list(struct asking *asking)
         ist_sb_puts(&out, "null");
     }
     ist_sb_puts(&out, ",\"sites\":");
-    api_problem_sites(&out, &asking->survey, false);
+    api_problem_sites(&out, &reading->survey, false);
     ist_sb_puts(&out, "}\n");
     api_reply_json(asking->http, 200, &link, next ? 1 : 0, &out);
     ist_sb_fini(&value);
@@ -141,13 +143,13 @@ static void reply_list(struct asking *asking)
 
 static void reply_choices(struct asking *asking)
 {
-    const struct ist_merge *merge = &asking->survey.merge;
+    const struct api_reading *reading = &asking->reading;
     struct ist_sb out;
 
     ist_sb_init(&out, 0);
     ist_sb_puts(&out, "{\"choices\":[");
-    for (size_t i = 0; i < merge->n_page; i++) {
-        const char *site = merge->page[i].place.site;
+    for (size_t i = 0; i < reading->n_rows; i++) {
+        const char *site = reading->rows[i].place.site;
 
         ist_sb_printf(&out, "%s{\"site\":\"%s\",\"href\":", i ? "," : "", site);
         {
@@ -165,10 +167,11 @@ static void reply_choices(struct asking *asking)
 
 static void reply_absent(struct asking *asking)
 {
-    const char *kind = asking->kind->name, *id = asking->survey.show_id;
+    const char *kind = asking->kind->name, *id = asking->reading.show_id;
 
-    if (survey_failed(&asking->survey))
-        api_problem_reply(asking->http, API_UNREACHABLE, &asking->survey,
+    if (survey_lacking(&asking->reading.survey))
+        api_problem_reply(asking->http, API_UNREACHABLE,
+                          &asking->reading.survey,
                           "No %s '%.100s' at the sites that answered; it may "
                           "be at one that did not. Try again later.",
                           kind, id);
@@ -179,38 +182,39 @@ static void reply_absent(struct asking *asking)
 
 static void reply_object(struct asking *asking)
 {
-    const struct ist_merge *merge = &asking->survey.merge;
+    const struct api_reading *reading = &asking->reading;
     struct ist_sb out;
 
-    if (merge->n_page == 0) {
+    if (reading->n_rows == 0) {
         reply_absent(asking);
         return;
     }
-    if (merge->n_page > 1) {
+    if (reading->n_rows > 1) {
         reply_choices(asking);
         return;
     }
     ist_sb_init(&out, 0);
-    put_row(&out, &merge->page[0], &asking->query);
+    put_row(&out, &reading->rows[0], &asking->query);
     ist_sb_putc(&out, '\n');
     api_reply_json(asking->http, 200, NULL, 0, &out);
 }
 
 /* The way of a request */
 
-static void on_surveyed(struct ist_op *op)
+static void on_read(struct ist_op *op)
 {
-    struct asking *asking = IST_CONTAINER(op, struct asking, survey.op);
-    uint32_t n_lacking = survey_lacking(&asking->survey);
+    struct asking *asking = IST_CONTAINER(op, struct asking, reading.op);
+    const struct survey *survey = &asking->reading.survey;
+    uint32_t n_lacking = op->rc ? 0 : survey_lacking(survey);
 
-    if (op->rc == -ENOMEM)
+    if (op->rc)
         api_problem_reply(asking->http, API_INTERNAL, NULL, "%s", op->err.text);
     else if (n_lacking && asking->query.deny_partial)
-        api_problem_reply(asking->http, API_PARTIAL, &asking->survey,
+        api_problem_reply(asking->http, API_PARTIAL, survey,
                           "%u of %u sites did not answer in full, and "
                           "partial=deny was asked for.",
-                          n_lacking, asking->survey.n_sites);
-    else if (asking->survey.show_id)
+                          n_lacking, survey->n_sites);
+    else if (asking->reading.show_id)
         reply_object(asking);
     else
         reply_list(asking);
@@ -223,7 +227,7 @@ static void on_gone(struct ist_httpd_request *http)
 {
     struct asking *asking = http->owner;
 
-    ist_op_cancel(&asking->survey.op, -ECANCELED);
+    ist_op_cancel(&asking->reading.op, -ECANCELED);
 }
 
 static int by_name(const void *a, const void *b)
@@ -260,25 +264,20 @@ static int pick_sites(struct asking *asking, struct sites_site ***ret,
     return 0;
 }
 
-static void start(struct asking *asking, struct sites_site *const *sites)
+static void start(struct asking *asking, struct sites_site **sites)
 {
-    struct survey *survey = &asking->survey;
-    const struct api_query *query = &asking->query;
+    struct api_reading *reading = &asking->reading;
 
     asking->http->owner = asking;
     asking->http->gone = on_gone;
     asking->api->n_open++;
-    ist_op_prepare(&survey->op, asking->api->loop, NULL, query->deadline_ms,
-                   on_surveyed);
-    survey->kind = asking->kind->name;
-    survey->sort = query->sort;
-    survey->n_sort = query->n_sort;
-    survey->filters = query->filters;
-    survey->n_filters = query->n_filters;
-    survey->limit = survey->show_id ? 1 : query->limit;
-    survey->after = query->has_after ? &query->after : NULL;
-    survey->arena = &asking->arena;
-    survey_start(survey, asking->api->desk, sites, query->n_sites);
+    ist_op_prepare(&reading->op, asking->api->loop, NULL,
+                   asking->query.deadline_ms, on_read);
+    reading->api = asking->api;
+    reading->kind = asking->kind;
+    reading->query = &asking->query;
+    reading->arena = &asking->arena;
+    api_reading_start(reading, sites, asking->query.n_sites);
 }
 
 typedef int query_fn(const struct ist_httpd_param *, size_t,
@@ -299,7 +298,7 @@ static void ask(const struct api_request *request, query_fn *read)
     asking->api = request->api;
     asking->http = http;
     asking->kind = request->kind;
-    asking->survey.show_id = request->word;
+    asking->reading.show_id = request->word;
     ist_arena_init(&asking->arena, request->api->conf.request_memory);
     if (read(http->params, http->n_params, request->kind, &asking->arena,
              &asking->query, &err) ||
