@@ -9,6 +9,7 @@
 #include "bus/amqp.h"
 #include "conf/clouds.h"
 #include "conf/start.h"
+#include "feed/feed.h"
 #include "http/client.h"
 #include "io/daemon.h"
 #include "keys/keys.h"
@@ -61,6 +62,7 @@ struct agent {
     struct ist_amqp_conf bus_conf;
     struct serve_conf serve_conf;
     struct os_conf os_conf;
+    struct feed_conf feed_conf;
 
     struct keys keys;
     struct policy *policy;
@@ -70,6 +72,7 @@ struct agent {
     struct ist_bus *bus;
     char seen_path[PATH_MAX];
     struct ist_seen_conf seen_conf;
+    struct feed *feed; /* NULL: it is not enabled. */
     struct serve serve;
     struct serve_commands commands;
     struct agent_metrics metrics;
@@ -79,13 +82,14 @@ struct agent {
 
     struct ist_daemon daemon;
     struct ist_notify notify;
-    bool bus_closed, cloud_closed, http_closed, page_closed;
+    bool feed_closed, bus_closed, cloud_closed, http_closed, page_closed;
 };
 
 #define AGENT_TABLES(a)                                                        \
     {                                                                          \
         {agent_rows, &(a)->conf}, {ist_amqp_rows, &(a)->bus_conf},             \
             {serve_rows, &(a)->serve_conf}, {os_rows, &(a)->os_conf},          \
+            {feed_rows, &(a)->feed_conf},                                      \
     }
 
 /* Configuration */
@@ -108,6 +112,16 @@ static void unload(struct agent *agent)
     ist_conf_free(tables, IST_COUNT(tables));
 }
 
+static void tell(struct agent *agent, const char *action, const char *text)
+{
+    if (agent->feed)
+        feed_tell(agent->feed, &(struct feed_news){.service = "agent",
+                                                   .kind = "agent",
+                                                   .action = action,
+                                                   .subject = agent->conf.site,
+                                                   .text = text});
+}
+
 static void reload_policy(void *arg)
 {
     struct agent *agent = arg;
@@ -119,8 +133,11 @@ static void reload_policy(void *arg)
         ist_log_error("agent", "the old policy stays in force: %s", err.text);
         return;
     }
+    if (agent->feed)
+        feed_policy(agent->feed, fresh);
     policy_free(agent->policy);
     agent->policy = agent->serve.policy = fresh;
+    tell(agent, "policy_changed", "the site's policy was read again");
     ist_log_info("agent", "policy %s is in force", agent->conf.policy);
     serve_presence(&agent->serve, false);
 }
@@ -176,6 +193,8 @@ static void on_up(struct ist_bus *bus)
     ist_log_info("agent", "connected to the bus");
     ist_notify_status(&agent->notify, "Connected to the bus");
     serve_up(&agent->serve);
+    if (agent->feed)
+        feed_up(agent->feed);
 }
 
 static void on_down(struct ist_bus *bus, const struct ist_err *err)
@@ -185,6 +204,8 @@ static void on_down(struct ist_bus *bus, const struct ist_err *err)
     ist_log_warn("agent", "lost the bus, trying again: %s", err->text);
     ist_notify_status(&agent->notify, "No connection to the bus, trying again");
     serve_down(&agent->serve);
+    if (agent->feed)
+        feed_down(agent->feed);
 }
 
 static void on_blocked(struct ist_bus *bus, bool on)
@@ -199,6 +220,8 @@ static void on_drained(struct ist_bus *bus)
     struct agent *agent = bus->owner;
 
     serve_drained(&agent->serve);
+    if (agent->feed)
+        feed_drained(agent->feed);
 }
 
 static void on_bus_closed(struct ist_bus *bus)
@@ -241,6 +264,11 @@ static void on_heard(void *arg)
 
 /* Going down */
 
+static void on_feed_closed(void *arg)
+{
+    ((struct agent *) arg)->feed_closed = true;
+}
+
 static void on_cloud_closed(void *arg)
 {
     ((struct agent *) arg)->cloud_closed = true;
@@ -279,6 +307,20 @@ static bool answers_over(void *arg)
     if (agent->serve.n_open || agent->commands.n_open || !agent->page_closed ||
         ist_op_active(&agent->warm_up.op) || keys_busy(&agent->keys))
         return false;
+    agent->serve.feed = NULL;
+    if (agent->feed)
+        feed_close(IST_TAKE(agent->feed), on_feed_closed, agent);
+    else
+        agent->feed_closed = true;
+    return true;
+}
+
+static bool feed_over(void *arg)
+{
+    struct agent *agent = arg;
+
+    if (!agent->feed_closed)
+        return false;
     ist_bus_close(agent->bus);
     return true;
 }
@@ -310,7 +352,7 @@ static bool http_over(void *arg)
 }
 
 static ist_daemon_stage_fn *const stages[] = {
-    say_goodbye, answers_over, bus_over, cloud_over, http_over,
+    say_goodbye, answers_over, feed_over, bus_over, cloud_over, http_over,
 };
 
 /* Coming up: the parts in order; the first that cannot be had ends it. */
@@ -387,18 +429,31 @@ static int open_serve(struct agent *agent, struct ist_err *err)
     return 0;
 }
 
+static int open_feed(struct agent *agent, struct ist_err *err)
+{
+    if (!agent->feed_conf.enabled)
+        return 0;
+    agent->feed =
+        feed_open(&agent->loop, agent->conf.state, agent->cloud, agent->policy,
+                  agent->bus, &agent->keys.own.self, &agent->keys.hub,
+                  agent->conf.site, &agent->feed_conf, err);
+    agent->serve.feed = agent->feed;
+    tell(agent, "started", "the site's agent has started");
+    return agent->feed ? 0 : err->code;
+}
+
 static int open_page(struct agent *agent, struct ist_err *err)
 {
     return agent_metrics_open(&agent->metrics, &agent->loop,
                               agent->conf.metrics, &agent->serve,
-                              &agent->commands, agent->bus, err);
+                              &agent->commands, agent->bus, agent->feed, err);
 }
 
 static int open_all(struct agent *agent, struct ist_err *err)
 {
     static int (*const parts[])(struct agent *, struct ist_err *) = {
-        open_identity, open_policy, open_openstack,
-        name_record,   open_serve,  open_page,
+        open_identity, open_policy, open_openstack, name_record,
+        open_serve,    open_feed,   open_page,
     };
 
     for (size_t i = 0; i < IST_COUNT(parts); i++) {

@@ -36,6 +36,24 @@ static void collect_commands(struct agent_metrics *m)
         ist_metric_set(&m->commands_total, (double) rows[i].n, rows[i].outcome);
 }
 
+static void collect_feed(struct agent_metrics *m)
+{
+    const struct feed_counts *counts = feed_counts(m->feed);
+
+    ist_metric_set(&m->feed_touches, (double) counts->touches);
+    ist_metric_set(&m->feed_shows, (double) counts->shows);
+    ist_metric_set(&m->feed_readings, (double) counts->readings, "whole");
+    ist_metric_set(&m->feed_readings, (double) counts->failed_readings,
+                   "failed");
+    ist_metric_set(&m->feed_entries, (double) counts->upserts, "upsert");
+    ist_metric_set(&m->feed_entries, (double) counts->deletes, "delete");
+    ist_metric_set(&m->feed_news, (double) counts->news);
+    ist_metric_set(&m->feed_sent, (double) counts->sent);
+    ist_metric_set(&m->feed_dropped, (double) counts->dropped);
+    ist_metric_set(&m->feed_outbox_entries, (double) counts->outbox_entries);
+    ist_metric_set(&m->feed_outbox_bytes, (double) counts->outbox_bytes);
+}
+
 static void collect(struct ist_metrics_collector *collector)
 {
     struct agent_metrics *m =
@@ -43,6 +61,8 @@ static void collect(struct ist_metrics_collector *collector)
 
     collect_calls(m);
     collect_commands(m);
+    if (m->feed)
+        collect_feed(m);
     ist_metric_set(&m->bus_up, m->bus->is_up ? 1 : 0);
     ist_metric_set(&m->bus_connects, (double) m->bus->n_connects);
     ist_metric_set(&m->bus_dropped, (double) m->bus->n_dropped);
@@ -87,6 +107,27 @@ static const struct {
      IST_COUNTER("isthmus_agent_bus_dropped_total",
                  "Deliveries dropped by the transport: too large, or with "
                  "headers beyond the limits.")},
+    {N(feed_touches),
+     IST_COUNTER("isthmus_feed_touches_total",
+                 "Hints of a service that a row has changed.")},
+    {N(feed_shows), IST_COUNTER("isthmus_feed_shows_total",
+                                "Rows asked for because of them.")},
+    {N(feed_readings),
+     IST_COUNTER("isthmus_feed_readings_total",
+                 "Kinds read whole, by what came of it.", "outcome")},
+    {N(feed_entries), IST_COUNTER("isthmus_feed_entries_total",
+                                  "Changes of rows put into the feed.", "op")},
+    {N(feed_news), IST_COUNTER("isthmus_feed_news_total",
+                               "Entries that are news, and no restatement.")},
+    {N(feed_sent), IST_COUNTER("isthmus_feed_sent_total",
+                               "Entries that the broker has taken.")},
+    {N(feed_dropped),
+     IST_COUNTER("isthmus_feed_dropped_total",
+                 "Entries dropped because too many waited for the bus.")},
+    {N(feed_outbox_entries), IST_GAUGE("isthmus_feed_outbox_entries",
+                                       "Entries that wait for the bus.")},
+    {N(feed_outbox_bytes),
+     IST_GAUGE("isthmus_feed_outbox_bytes", "Their bytes.")},
 };
 
 static struct ist_metric *at(struct agent_metrics *m, size_t offset)
@@ -147,10 +188,11 @@ static int serve_page(struct agent_metrics *m, struct ist_loop *loop,
 int agent_metrics_open(struct agent_metrics *m, struct ist_loop *loop,
                        const char *listen, const struct serve *serve,
                        const struct serve_commands *commands,
-                       const struct ist_bus *bus, struct ist_err *err)
+                       const struct ist_bus *bus, const struct feed *feed,
+                       struct ist_err *err)
 {
     *m = (struct agent_metrics){
-        .serve = serve, .commands = commands, .bus = bus};
+        .serve = serve, .commands = commands, .bus = bus, .feed = feed};
     ist_metrics_init(&m->registry);
     ist_process_init(&m->process, &m->registry);
     for (size_t i = 0; i < IST_COUNT(rows); i++) {

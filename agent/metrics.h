@@ -3,6 +3,7 @@
 #ifndef AGENT_METRICS_H
 #define AGENT_METRICS_H
 
+#include "feed/feed.h"
 #include "httpd/server.h"
 #include "obs/metric.h"
 #include "obs/process.h"
@@ -15,11 +16,14 @@ struct agent_metrics {
     struct ist_process process;
     const struct serve *serve;
     const struct serve_commands *commands;
-    const struct ist_bus *bus; /* All borrowed. */
-    struct ist_httpd *httpd;   /* Owned; NULL: off. */
+    const struct ist_bus *bus;
+    const struct feed *feed; /* All borrowed; the feed NULL: there is none. */
+    struct ist_httpd *httpd; /* Owned; NULL: off. */
 
     struct ist_metric calls, calls_open, denied, failed, busy, frames, records,
-        skipped, refused, commands_total, bus_up, bus_connects, bus_dropped;
+        skipped, refused, commands_total, bus_up, bus_connects, bus_dropped,
+        feed_touches, feed_shows, feed_readings, feed_entries, feed_news,
+        feed_sent, feed_dropped, feed_outbox_entries, feed_outbox_bytes;
 };
 
 /* 'listen' NULL: off. 0, or a fault with 'err' filled: not a loopback
@@ -27,7 +31,7 @@ struct agent_metrics {
 int agent_metrics_open(struct agent_metrics *, struct ist_loop *,
                        const char *listen, const struct serve *,
                        const struct serve_commands *, const struct ist_bus *,
-                       struct ist_err *err);
+                       const struct feed *, struct ist_err *err);
 
 /* 'closed' is called from the loop, or at once when it was off. */
 void agent_metrics_close(struct agent_metrics *, void (*closed)(void *),

@@ -15,8 +15,7 @@
  *        |                        |
  *     show the row  ---->  same hash? ---no---> entry --> outbox (file)
  *                                                           | in order,
- * confirmed
- *                                                           v
+ *                                                           v confirmed
  *                                              x.evt  "<site>.feed.batch"
  *
  * Entries leave the outbox when the broker has confirmed them; while the bus
@@ -91,7 +90,10 @@ const Isthmus__V1__FeedState *feed_state(struct feed *, struct ist_arena *);
  * the op's deadline. Then ask feed_state(). */
 struct feed_settle {
     struct ist_op op; /* Prepared by the caller. */
+
+    /* Private to feed.c. */
     struct feed *feed;
+    uint64_t noticed;
     LIST_ENTRY(feed_settle) sibling;
 };
 void feed_settle_start(struct feed *, struct feed_settle *);

@@ -41,9 +41,12 @@ static const struct os_resource resources[] = {
         .show_collection = "server",
         .version = "2.93",
         .sorts = {{"created_at", "created_at"}, {"id", "uuid"}},
-        .filters = {{"status", "status"}, {"project", "project_id"}},
+        .filters = {{"id", "uuid"},
+                    {"status", "status"},
+                    {"project", "project_id"}},
         .takes = os_quirk_known_status,
         .admin_query = "all_tenants=1",
+        .shown_differs = true, /* From 2.71 on it has "server_groups". */
     },
     {
         .kind = "flavor",
@@ -80,6 +83,7 @@ static const struct os_resource resources[] = {
         .show_path = "/os-hypervisors/{id}",
         .show_collection = "hypervisor",
         .version = "2.93",
+        .changing = {"uptime"},
     },
     {
         .kind = "compute-service",
@@ -87,6 +91,7 @@ static const struct os_resource resources[] = {
         .collection = "services",
         .version = "2.93",
         .unpaged = true,
+        .changing = {"updated_at"},
     },
     {
         .kind = "availability-zone",
@@ -111,6 +116,7 @@ static const struct os_resource resources[] = {
         .version = "2.93",
         .unpaged = true,
         .query = os_quirk_limits_of_project,
+        .quiet = true,
     },
     /* --- network --- */
     {

@@ -50,7 +50,8 @@ struct os_service {
     unsigned page_max;   /* Records of one page, at most. */
 };
 
-#define OS_NATIVE_MAX 6
+#define OS_NATIVE_MAX   6
+#define OS_VOLATILE_MAX 2
 
 /* A member by its canonical name, and what the service calls it. */
 struct os_native {
@@ -84,6 +85,14 @@ struct os_resource {
 
     const char *admin_query; /* Added for an admin: "all_tenants=1". */
     os_query_fn *query;      /* Quirk: more of the query. NULL: none. */
+
+    /* For the feed. */
+    bool shown_differs; /* The object at show_path is not, byte by byte, the
+                         * one in the list: one row is taken from a list. */
+    bool quiet; /* A change of a row is no news: it counts what is used. */
+    /* Paths of members that change by themselves: a row in which nothing else
+     * is new has not changed. */
+    const char *changing[OS_VOLATILE_MAX];
 };
 
 /* What a quirk may look at. */

@@ -13,6 +13,7 @@
 
 #include "base/log.h"
 #include "codec/unpack.h"
+#include "model/kind.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -24,6 +25,8 @@
 #define LIFETIME_MAX 60000U
 #define TIMEOUT_MAX  60000U
 #define WORD_MAX     32U
+#define DENIED_MS    60000U
+#define DENIED_MAX   10U /* Denials told in that time. */
 
 static int answer_cmp(struct serve_answer *a, struct serve_answer *b)
 {
@@ -169,6 +172,7 @@ static bool send_frame(struct serve_answer *answer)
         reply.skipped_why = answer->skipped_why;
     reply.services = (Isthmus__V1__Service **) answer->services;
     reply.n_services = answer->n_services;
+    reply.feed = (Isthmus__V1__FeedState *) (uintptr_t) answer->feed;
     rc = send_reply(answer, &reply);
     if (rc == -EAGAIN) {
         answer->next_record = before;
@@ -327,6 +331,28 @@ static void on_probe_done(struct ist_op *op)
     on_work_done(answer, op);
 }
 
+/* Without a feed there is none to be told of: epoch 0. */
+static void take_feed(struct serve_answer *answer)
+{
+    static const Isthmus__V1__FeedState none = ISTHMUS__V1__FEED_STATE__INIT;
+    struct feed *feed = answer->serve->feed;
+
+    answer->feed = feed ? feed_state(feed, &answer->arena) : &none;
+    if (!answer->feed)
+        fail_with(answer, ISTHMUS__V1__FAILURE__CODE__TOO_LARGE,
+                  "no memory is left to tell how far the feed is");
+}
+
+static void on_settled(struct ist_op *op)
+{
+    struct serve_answer *answer =
+        IST_CONTAINER(op, struct serve_answer, settle.op);
+
+    if (op->rc == 0)
+        take_feed(answer);
+    on_work_done(answer, op);
+}
+
 static bool take_sort(struct os_list *list, const Isthmus__V1__List *from)
 {
     if (from->n_sort > IST_ORDER_KEYS_MAX)
@@ -415,6 +441,32 @@ static bool start_probe(struct serve_answer *answer)
     return true;
 }
 
+static bool start_position(struct serve_answer *answer)
+{
+    struct feed *feed = answer->serve->feed;
+
+    if (feed) {
+        ist_op_prepare(&answer->settle.op, answer->op.loop, &answer->op, 0,
+                       on_settled);
+        feed_settle_start(feed, &answer->settle);
+        return true;
+    }
+    take_feed(answer);
+    ready(answer);
+    return true;
+}
+
+static bool start_resync(struct serve_answer *answer)
+{
+    const Isthmus__V1__Resync *resync = answer->call->resync;
+
+    if (answer->serve->feed)
+        feed_resync(answer->serve->feed, resync->kinds, resync->n_kinds);
+    take_feed(answer);
+    ready(answer);
+    return true;
+}
+
 static const char *kind_of_list(const Isthmus__V1__Call *call)
 {
     return call->list->kind;
@@ -426,6 +478,12 @@ static const char *kind_of_show(const Isthmus__V1__Call *call)
 }
 
 static const char *kind_of_probe(const Isthmus__V1__Call *call)
+{
+    (void) call;
+    return "service";
+}
+
+static const char *kind_of_feed(const Isthmus__V1__Call *call)
 {
     (void) call;
     return "service";
@@ -444,6 +502,11 @@ static const struct serve_verb verbs[] = {
     {ISTHMUS__V1__CALL__WHAT_LIST, POLICY_READ, kind_of_list, start_list},
     {ISTHMUS__V1__CALL__WHAT_SHOW, POLICY_READ, kind_of_show, start_show},
     {ISTHMUS__V1__CALL__WHAT_PROBE, POLICY_READ, kind_of_probe, start_probe},
+    /* What they tell of is what the policy lets be listed; they themselves
+     * say nothing of any row. */
+    {ISTHMUS__V1__CALL__WHAT_POSITION, POLICY_READ, kind_of_feed,
+     start_position},
+    {ISTHMUS__V1__CALL__WHAT_RESYNC, POLICY_READ, kind_of_feed, start_resync},
 };
 
 /* The way of a call */
@@ -487,6 +550,32 @@ static const struct serve_verb *find_verb(const Isthmus__V1__Call *call)
     return NULL;
 }
 
+/* News for those who watch the site, but no flood of them. */
+static void tell_denied(struct serve *serve, enum policy_verb verb,
+                        const char *kind)
+{
+    uint64_t now = ist_loop_now(serve->loop);
+    const char *known = ist_kind_find(kind) ? kind : "unknown";
+    char text[128];
+
+    if (now - serve->denied_since_ms >= DENIED_MS) {
+        serve->denied_since_ms = now;
+        serve->n_denied_told = 0;
+    }
+    if (!serve->feed || serve->n_denied_told++ >= DENIED_MAX)
+        return;
+    snprintf(text, sizeof(text), "the site's policy denied the hub: %s %s",
+             policy_verb_name(verb), known);
+    feed_tell(
+        serve->feed,
+        &(struct feed_news){.severity = ISTHMUS__V1__EVENT__SEVERITY__WARNING,
+                            .service = "agent",
+                            .kind = known,
+                            .action = "denied",
+                            .subject = policy_verb_name(verb),
+                            .text = text});
+}
+
 /* Refuses, or starts the work: zero OpenStack calls for what is denied. */
 static void judge(struct serve_answer *answer)
 {
@@ -507,6 +596,7 @@ static void judge(struct serve_answer *answer)
                    policy_judge(serve->policy, answer->verb->verb, kind, NULL),
                !verdict.allow) {
         serve->counts.denied++;
+        tell_denied(serve, answer->verb->verb, kind);
         ist_log_info("serve", "denied by the site's policy: %s %s (%s)",
                      policy_verb_name(answer->verb->verb), kind,
                      verdict.reason);

@@ -19,12 +19,14 @@ struct serve_answer {
     struct os_list list;
     struct os_show show;
     struct os_probe probe;
+    struct feed_settle settle;
 
     /* The stream. */
     const struct os_record *records; /* Borrowed from the work above. */
     size_t n_records, next_record;
     const Isthmus__V1__Service *const *services;
     size_t n_services;
+    const Isthmus__V1__FeedState *feed; /* In the arena; NULL: none. */
     bool has_more;    /* Behind those: the list goes on when credit comes. */
     uint64_t granted; /* Records that may still be sent. */
     uint32_t index;

@@ -43,8 +43,8 @@ const struct ist_row serve_rows[] = {
 
 /* Presence */
 
-static void fill_presence(const struct serve *serve,
-                          Isthmus__V1__Presence *presence, bool leaving)
+static void fill_presence(struct serve *serve, Isthmus__V1__Presence *presence,
+                          bool leaving)
 {
     static char version[] = IST_VERSION;
 
@@ -59,6 +59,9 @@ static void fill_presence(const struct serve *serve,
     if (serve->cloud)
         presence->n_services =
             os_cloud_services(serve->cloud, &presence->services);
+    if (serve->feed)
+        presence->feed = (Isthmus__V1__FeedState *) (uintptr_t) feed_state(
+            serve->feed, &serve->packing);
 }
 
 void serve_presence(struct serve *serve, bool leaving)

@@ -10,6 +10,7 @@
 #include "base/row.h"
 #include "bus/bus.h"
 #include "codec/seal.h"
+#include "feed/feed.h"
 #include "os/cloud.h"
 #include "policy/policy.h"
 
@@ -44,6 +45,7 @@ struct serve {
     struct ist_peer *hub;   /* All borrowed. */
     struct os_cloud *cloud; /* Borrowed; NULL: no OpenStack configured. */
     struct policy *policy;  /* Borrowed; replaced by a reload. */
+    struct feed *feed;      /* Borrowed, set by the owner; NULL: none. */
     char site[40];          /* Its word on the bus. */
     struct serve_conf conf;
     struct serve_counts counts;
@@ -61,6 +63,8 @@ struct serve {
     uint64_t presence_sent_ms, started_ms;
     bool is_stopped; /* Nothing of it says any more that it is there. */
     struct ist_arena scratch, packing;
+    uint64_t denied_since_ms; /* Denials told to the feed, of this minute. */
+    unsigned n_denied_told;
 };
 
 void serve_init(struct serve *, struct ist_loop *, struct ist_bus *,
