@@ -120,13 +120,13 @@ static void put_next(struct ist_sb *out, const struct listing *listing,
     ist_sb_printf(out, "&marker=%s\"}]", marker);
 }
 
-static void put_server(struct ist_sb *out, const struct world_row *row)
+void sim_cloud_put(struct ist_sb *out, const struct world_row *row)
 {
     ist_sb_printf(out,
                   "{\"id\":\"%s\",\"name\":\"%s\",\"status\":\"%s\","
                   "\"tenant_id\":\"p1\",\"created\":\"%s\","
                   "\"updated\":\"%s\"}",
-                  row->id, row->name, row->status, row->created, row->created);
+                  row->id, row->name, row->status, row->created, row->updated);
 }
 
 static void put_servers(struct ist_sb *out, const struct world_site *site,
@@ -147,7 +147,7 @@ static void put_servers(struct ist_sb *out, const struct world_site *site,
     for (; n < listing.limit && at < site->n_rows; n++, at++) {
         if (n)
             ist_sb_putc(out, ',');
-        put_server(out, rows[at]);
+        sim_cloud_put(out, rows[at]);
     }
     ist_sb_putc(out, ']');
     if (at < site->n_rows)
@@ -178,6 +178,25 @@ static void put_version(struct ist_sb *out)
 
 /* One request */
 
+static void show(struct transfer *t, const struct world_site *site,
+                 const char *id)
+{
+    char text[40];
+    const struct world_row *row;
+
+    snprintf(text, sizeof(text), "%.*s", (int) strcspn(id, "?"), id);
+    row = world_row(site, text);
+    if (!row) {
+        t->status = 404;
+        ist_sb_puts(&t->body, "{\"itemNotFound\":{\"code\":404,\"message\":"
+                              "\"Instance could not be found.\"}}");
+        return;
+    }
+    ist_sb_puts(&t->body, "{\"server\":");
+    sim_cloud_put(&t->body, row);
+    ist_sb_putc(&t->body, '}');
+}
+
 static void answer(struct transfer *t, const char *host, const char *base,
                    const char *path)
 {
@@ -197,6 +216,8 @@ static void answer(struct transfer *t, const char *host, const char *base,
     } else if (strncmp(path, "/v2.1/servers/detail", 20) == 0) {
         put_servers(&t->body, &world->sites[site], base,
                     query ? query + 1 : NULL);
+    } else if (strncmp(path, "/v2.1/servers/", 14) == 0) {
+        show(t, &world->sites[site], path + 14);
     } else {
         put_version(&t->body);
     }

@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #define POLL_MS 1
 
@@ -31,6 +32,20 @@ static const struct os_conf os_conf = {
     .login_wait_ms = 1000,
     .versions_ms = 3600000,
 };
+
+static const struct feed_conf feed_conf = {
+    .enabled = true,
+    .poll_ms = 10000,
+    .audit_ms = 20000,
+    .settle_ms = 100,
+    .outbox_max = 4U << 20,
+};
+static const struct intake_conf intake_conf = {
+    .batch_max = 256, .skew_ms = 30000, .resync_ms = 5000};
+static const struct events_conf events_conf = {.keep_ms = 86400000,
+                                               .keep_items = 1000000};
+
+#define TREE_MAX (64ULL << 20)
 
 /* Keys, made once */
 
@@ -62,18 +77,30 @@ static void on_agent_bus_closed(struct ist_bus *bus)
 
 static void on_agent_up(struct ist_bus *bus)
 {
-    serve_up(&((struct sim_agent *) bus->owner)->serve);
+    struct sim_agent *agent = bus->owner;
+
+    serve_up(&agent->serve);
+    if (agent->feed)
+        feed_up(agent->feed);
 }
 
 static void on_agent_down(struct ist_bus *bus, const struct ist_err *err)
 {
+    struct sim_agent *agent = bus->owner;
+
     (void) err;
-    serve_down(&((struct sim_agent *) bus->owner)->serve);
+    serve_down(&agent->serve);
+    if (agent->feed)
+        feed_down(agent->feed);
 }
 
 static void on_agent_drained(struct ist_bus *bus)
 {
-    serve_drained(&((struct sim_agent *) bus->owner)->serve);
+    struct sim_agent *agent = bus->owner;
+
+    serve_drained(&agent->serve);
+    if (agent->feed)
+        feed_drained(agent->feed);
 }
 
 static const struct ist_bus_events agent_events = {
@@ -101,6 +128,24 @@ static struct policy *allow_reading(void)
         fclose(file);
     }
     return policy_load(path, &err);
+}
+
+static void open_feed(struct sim_agent *agent)
+{
+    struct federation *fed = agent->node.fed;
+    struct ist_err err;
+    char dir[128];
+
+    snprintf(dir, sizeof(dir), "%s/%s", fed->state, agent->site->name);
+    mkdir(dir, 0700);
+    agent->feed = feed_open(fed->loop, dir, agent->cloud, agent->policy,
+                            agent->node.bus, &agent->self, &agent->hub,
+                            agent->site->name, &feed_conf, &err);
+    if (!agent->feed) {
+        fprintf(stderr, "sim: %s: %s\n", agent->site->name, err.text);
+        abort();
+    }
+    agent->serve.feed = agent->feed;
 }
 
 static void agent_start(struct sim_agent *agent)
@@ -137,10 +182,18 @@ static void agent_start(struct sim_agent *agent)
     serve_init(&agent->serve, fed->loop, agent->node.bus, &agent->self,
                &agent->hub, agent->cloud, agent->policy, agent->site->name,
                &serve_conf);
+    if (fed->state)
+        open_feed(agent);
     agent->node.is_up = true;
     agent->node.is_dying = agent->node.bus_closed = false;
+    agent->feed_closed = !agent->feed;
     agent->cloud_closed = agent->http_closed = false;
     agent->closing = 0;
+}
+
+static void on_agent_feed_closed(void *arg)
+{
+    ((struct sim_agent *) arg)->feed_closed = true;
 }
 
 static void on_agent_cloud_closed(void *arg)
@@ -175,7 +228,7 @@ static void agent_end(struct ist_timer *timer)
     struct sim_agent *agent =
         IST_CONTAINER(timer, struct sim_agent, node.timer);
 
-    if (agent->closing == 0 && agent->node.bus_closed &&
+    if (agent->closing == 0 && agent->node.bus_closed && agent->feed_closed &&
         agent->serve.n_open == 0) {
         os_cloud_close(IST_TAKE(agent->cloud), on_agent_cloud_closed, agent);
         agent->closing = 1;
@@ -200,6 +253,9 @@ void federation_crash_agent(struct federation *fed, uint32_t site, uint64_t ms)
     agent->node.is_dying = true;
     agent->node.back_in_ms = ms;
     serve_stop(&agent->serve);
+    agent->serve.feed = NULL;
+    if (agent->feed)
+        feed_close(IST_TAKE(agent->feed), on_agent_feed_closed, agent);
     ist_bus_close(agent->node.bus);
     agent_end(&agent->node.timer);
 }
@@ -211,12 +267,25 @@ static void on_hub_bus_closed(struct ist_bus *bus)
     ((struct sim_hub *) bus->owner)->node.bus_closed = true;
 }
 
+static void on_hub_up(struct ist_bus *bus)
+{
+    struct sim_hub *hub = bus->owner;
+
+    if (hub->intake)
+        intake_up(hub->intake);
+}
+
 static void on_hub_down(struct ist_bus *bus, const struct ist_err *err)
 {
-    desk_down(&((struct sim_hub *) bus->owner)->desk, err);
+    struct sim_hub *hub = bus->owner;
+
+    desk_down(&hub->desk, err);
+    if (hub->intake)
+        intake_down(hub->intake);
 }
 
 static const struct ist_bus_events hub_events = {
+    .up = on_hub_up,
     .down = on_hub_down,
     .closed = on_hub_bus_closed,
 };
@@ -224,7 +293,42 @@ static const struct ist_bus_events hub_events = {
 static void on_site_changed(void *owner, struct sites_site *site,
                             unsigned changes)
 {
-    desk_site_changed(&((struct sim_hub *) owner)->desk, site, changes);
+    struct sim_hub *hub = owner;
+
+    desk_site_changed(&hub->desk, site, changes);
+    if (hub->intake)
+        intake_site_changed(hub->intake, site, changes);
+}
+
+static void open_view(struct sim_hub *hub)
+{
+    struct federation *fed = hub->node.fed;
+    char path[128];
+    struct ist_tree_conf conf = {
+        .path = path, .size_max = TREE_MAX, .maps_max = 64};
+    struct ist_err err;
+
+    snprintf(path, sizeof(path), "%s/hub.db", fed->state);
+    hub->tree = ist_tree_open(fed->loop, &conf, &err);
+    if (hub->tree)
+        hub->view = view_open(hub->tree, &err);
+    if (hub->view)
+        hub->log = events_log_open(hub->tree, &events_conf, &err);
+    if (hub->log)
+        hub->intake = intake_open(fed->loop, hub->node.bus, &hub->desk,
+                                  hub->sites, &hub->self, hub->tree, hub->view,
+                                  hub->log, &intake_conf, &err);
+    if (!hub->intake) {
+        fprintf(stderr, "sim: the hub: %s\n", err.text);
+        abort();
+    }
+}
+
+static void close_view(struct sim_hub *hub)
+{
+    hub->log = events_log_free(hub->log);
+    hub->view = view_free(hub->view);
+    hub->tree = ist_tree_free(hub->tree);
 }
 
 static void hub_start(struct sim_hub *hub)
@@ -245,14 +349,22 @@ static void hub_start(struct sim_hub *hub)
     hub->node.bus = ist_mem_new(fed->broker, "hub-h1", &hub_events, hub);
     desk_init(&hub->desk, fed->loop, hub->node.bus, hub->sites, &hub->self,
               "h1", &desk_conf);
+    if (fed->state)
+        open_view(hub);
     hub->node.is_up = true;
     hub->node.is_dying = hub->node.bus_closed = hub->sites_closed = false;
+    hub->intake_closed = !hub->intake;
     hub->closing = 0;
 }
 
 static void on_hub_back(struct ist_timer *timer)
 {
     hub_start(IST_CONTAINER(timer, struct sim_hub, node.timer));
+}
+
+static void on_intake_closed(void *arg)
+{
+    ((struct sim_hub *) arg)->intake_closed = true;
 }
 
 static void on_sites_closed(void *owner)
@@ -264,8 +376,10 @@ static void hub_end(struct ist_timer *timer)
 {
     struct sim_hub *hub = IST_CONTAINER(timer, struct sim_hub, node.timer);
 
-    if (hub->closing == 0 && hub->desk.n_open == 0) {
+    if (hub->closing == 0 && hub->intake_closed && hub->desk.n_open == 0) {
         hub->node.fed->n_asked += hub->desk.counts.sent;
+        if (hub->tree)
+            close_view(hub);
         desk_fini(&hub->desk);
         ist_bus_close(hub->node.bus);
         hub->closing = 1;
@@ -295,6 +409,8 @@ void federation_crash_hub(struct federation *fed, uint64_t ms)
     hub->node.back_in_ms = ms;
     if (fed->hub_dies)
         fed->hub_dies(fed->arg);
+    if (hub->intake)
+        intake_close(IST_TAKE(hub->intake), on_intake_closed, hub);
     desk_down(&hub->desk, NULL);
     hub_end(&hub->node.timer);
 }
@@ -317,12 +433,18 @@ static void make_broker(struct federation *fed)
         ist_mem_queue(fed->broker, queue, 30000, 2000);
         ist_mem_bind(fed->broker, queue, "x.req", key);
     }
+    if (fed->state) {
+        static const struct ist_mem_queue_args stream = {.stream = true};
+
+        ist_mem_queue_with(fed->broker, "evt.stream", &stream);
+        ist_mem_bind(fed->broker, "evt.stream", "x.evt", "*.*.*.#");
+    }
 }
 
 void federation_open(struct federation *fed, struct ist_loop *loop,
-                     const struct world *world)
+                     const struct world *world, const char *state)
 {
-    *fed = (struct federation){.loop = loop, .world = world};
+    *fed = (struct federation){.loop = loop, .world = world, .state = state};
     make_broker(fed);
     fed->hub.node.fed = fed;
     hub_start(&fed->hub);

@@ -5,11 +5,13 @@
 #define SIM_FEDERATION_H
 
 #include "bus/mem.h"
+#include "feed/feed.h"
 #include "os/cloud.h"
 #include "policy/policy.h"
 #include "serve/serve.h"
 #include "sites/registry.h"
 #include "survey/survey.h"
+#include "view/intake.h"
 #include "world.h"
 
 struct federation;
@@ -35,8 +37,9 @@ struct sim_agent {
     struct ist_cloud_entry entry;
     struct os_cloud *cloud;
     struct policy *policy;
+    struct feed *feed; /* NULL: this federation has none. */
     struct serve serve;
-    bool cloud_closed, http_closed;
+    bool feed_closed, cloud_closed, http_closed;
     unsigned closing;
     uint64_t n_calls; /* Of its former lives. */
 };
@@ -46,7 +49,12 @@ struct sim_hub {
     struct ist_self self;
     struct sites *sites;
     struct desk desk;
-    bool sites_closed;
+    /* NULL: this federation has no feeds. */
+    struct ist_tree *tree;
+    struct view *view;
+    struct events_log *log;
+    struct intake *intake;
+    bool intake_closed, sites_closed;
     unsigned closing;
 };
 
@@ -54,6 +62,7 @@ struct federation {
     struct ist_loop *loop;
     struct ist_mem_broker *broker;
     const struct world *world;
+    const char *state; /* Folder for feeds and view; NULL: without. */
     struct sim_hub hub;
     struct sim_agent agents[WORLD_SITES_MAX];
     uint64_t n_asked; /* Calls that the hub sent, all lives. */
@@ -66,9 +75,10 @@ struct federation {
 /* Keys are made once per process: they are not what is tested here. */
 void federation_make_keys(uint32_t n);
 
-/* Starts everything; the clock has not moved yet. */
+/* Starts everything; the clock has not moved yet. With a 'state' (an empty
+ * folder, borrowed) the agents have feeds and the hub a view. */
 void federation_open(struct federation *, struct ist_loop *,
-                     const struct world *);
+                     const struct world *, const char *state);
 
 /* Takes everything down, moving the clock as it must, and frees it. */
 void federation_close(struct federation *);

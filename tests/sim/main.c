@@ -2,6 +2,7 @@
  *
  *   sim --seeds 1000 [--from N] [--jobs J]   many runs; stops at a violation
  *   sim --seed N [--trace]                   one run, told step by step
+ *   sim --feeds ...                          with feeds and the hub's view
  *   sim --twice --seeds N                    each twice: same trace?
  *   sim --mutant NAME --seeds N              must find the planted bug */
 #include "base/id.h"
@@ -25,13 +26,15 @@ const char *ist_mutant;
 struct options {
     struct run_options run;
     uint64_t from, seeds, jobs;
+    void (*play)(const struct run_options *, struct run_result *);
     bool twice, one;
     const char *mutant;
 };
 
 static void usage(void)
 {
-    fputs("Usage: sim [--seeds N] [--from N] [--jobs J] [--sites N] [--twice] "
+    fputs("Usage: sim [--seeds N] [--from N] [--jobs J] [--sites N] [--feeds] "
+          "[--twice] "
           "[--mutant NAME]\n"
           "       sim --seed N [--trace]\n",
           stderr);
@@ -48,11 +51,15 @@ static struct options parse(int argc, char **argv)
         {"sites", required_argument, NULL, 'i'},
         {"mutant", required_argument, NULL, 'm'},
         {"twice", no_argument, NULL, 't'},
+        {"feeds", no_argument, NULL, 'F'},
         {"trace", no_argument, NULL, 'v'},
         {NULL, 0, NULL, 0},
     };
-    struct options o = {
-        .run = {.n_sites = 100}, .from = 1, .seeds = 100, .jobs = 1};
+    struct options o = {.play = run_once,
+                        .run = {.n_sites = 100},
+                        .from = 1,
+                        .seeds = 100,
+                        .jobs = 1};
     int c;
 
     while ((c = getopt_long(argc, argv, "", rows, NULL)) != -1) {
@@ -77,6 +84,9 @@ static struct options parse(int argc, char **argv)
         case 'm':
             o.mutant = optarg;
             break;
+        case 'F':
+            o.play = run_feeds;
+            break;
         case 't':
             o.twice = true;
             break;
@@ -97,7 +107,7 @@ static bool same_again(struct options *o, const struct run_result *first)
 {
     struct run_result again;
 
-    run_once(&o->run, &again);
+    o->play(&o->run, &again);
     return memcmp(first->hash, again.hash, sizeof(again.hash)) == 0;
 }
 
@@ -109,12 +119,15 @@ static int run_share(struct options *o, uint64_t share)
 
     for (uint64_t i = share; i < o->seeds; i += o->jobs) {
         o->run.seed = o->from + i;
-        run_once(&o->run, &r);
+        o->play(&o->run, &r);
         total.n_surveys += r.n_surveys;
         total.n_partial += r.n_partial;
         total.n_rows += r.n_rows;
         total.n_messages += r.n_messages;
         total.n_replayed += r.n_replayed;
+        total.n_changes += r.n_changes;
+        total.n_news += r.n_news;
+        total.n_gaps += r.n_gaps;
         if (!r.violation[0] && o->twice && !same_again(o, &r))
             snprintf(r.violation, sizeof(r.violation),
                      "the same seed gave another trace");
@@ -129,6 +142,10 @@ static int run_share(struct options *o, uint64_t share)
            " rows, %" PRIu64 " messages, %" PRIu64 " played again\n",
            total.n_surveys, total.n_partial, total.n_rows, total.n_messages,
            total.n_replayed);
+    if (total.n_changes)
+        printf("%" PRIu64 " changes at the sites, %" PRIu64 " news, %" PRIu64
+               " gaps\n",
+               total.n_changes, total.n_news, total.n_gaps);
     return 0;
 }
 

@@ -511,7 +511,7 @@ void run_once(const struct run_options *options, struct run_result *result)
     ist_loop_init_virtual(&run.loop, WALL_MS);
     world_draw(&run.world, options->n_sites);
     sim_cloud_set(&run.world, &healthy_cloud);
-    federation_open(&run.fed, &run.loop, &run.world);
+    federation_open(&run.fed, &run.loop, &run.world, NULL);
     run.fed.hub_dies = on_hub_dies;
     run.fed.arg = &run;
     ist_mem_broker_tap(run.fed.broker, on_tap, &run);

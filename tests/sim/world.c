@@ -17,6 +17,7 @@ static void draw_row(struct world_row *row, const struct world_site *site,
              minute);
     snprintf(row->key, sizeof(row->key), "2026-11-01T10:%02u:00.000000",
              minute);
+    memcpy(row->updated, row->created, sizeof(row->updated));
     snprintf(row->id, sizeof(row->id), "00000000-0000-4000-8000-%012x", i);
     snprintf(row->name, sizeof(row->name), "vm-%u",
              (unsigned) ist_rand_below(8));
@@ -35,7 +36,48 @@ void world_draw(struct world *world, uint32_t n_sites)
             ist_rand_below(8) ? 5 : WORLD_ROWS_MAX + 1);
         for (uint32_t i = 0; i < site->n_rows; i++)
             draw_row(&site->rows[i], site, i);
+        site->n_made = site->n_rows;
     }
+}
+
+static void touch(struct world_row *row, uint64_t change)
+{
+    snprintf(row->updated, sizeof(row->updated), "2026-11-02T%02u:%02u:%02uZ",
+             (unsigned) (change / 3600 % 24), (unsigned) (change / 60 % 60),
+             (unsigned) (change % 60));
+    snprintf(row->status, sizeof(row->status), "%s",
+             ist_rand_below(4) ? "ACTIVE" : "ERROR");
+}
+
+const char *world_change(struct world *world, uint32_t at)
+{
+    static char id[40];
+    struct world_site *site = &world->sites[at];
+    uint32_t i = (uint32_t) ist_rand_below(site->n_rows + 2ULL);
+    struct world_row *row;
+
+    site->n_changes++;
+    if (i >= site->n_rows && site->n_rows < WORLD_ROWS_MAX) {
+        row = &site->rows[site->n_rows++];
+        draw_row(row, site, (uint32_t) site->n_made++);
+    } else {
+        row = &site->rows[i % site->n_rows];
+    }
+    memcpy(id, row->id, sizeof(id));
+    if (i < site->n_rows && ist_rand_below(3) == 0)
+        *row = site->rows[--site->n_rows];
+    else
+        touch(row, site->n_changes);
+    return id;
+}
+
+const struct world_row *world_row(const struct world_site *site, const char *id)
+{
+    for (uint32_t i = 0; i < site->n_rows; i++) {
+        if (strcmp(site->rows[i].id, id) == 0)
+            return &site->rows[i];
+    }
+    return NULL;
 }
 
 int world_find(const struct world *world, const char *site)

@@ -13,7 +13,8 @@
 
 struct world_row {
     char created[32]; /* As Nova writes it. */
-    char key[32];     /* As it is compared. */
+    char updated[32];
+    char key[32]; /* As it is compared. */
     char id[40], name[24], status[12];
     const char *site;
 };
@@ -22,6 +23,8 @@ struct world_site {
     char name[16];
     struct world_row rows[WORLD_ROWS_MAX];
     uint32_t n_rows;
+    uint64_t n_made; /* Also those that are gone: ids are never used again. */
+    uint64_t n_changes;
 };
 
 struct world {
@@ -32,6 +35,13 @@ struct world {
 /* Drawn from the planted random source. Few different times and names, so
  * that ties within and between sites are the rule; ids collide across sites. */
 void world_draw(struct world *, uint32_t n_sites);
+
+/* Makes, changes or deletes a server of that site. Returns its id, valid until
+ * the next call. */
+const char *world_change(struct world *, uint32_t site);
+
+/* The row of that id, or NULL. */
+const struct world_row *world_row(const struct world_site *, const char *id);
 
 /* Index of the site, or -1. */
 int world_find(const struct world *, const char *site);
