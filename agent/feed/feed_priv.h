@@ -21,6 +21,7 @@ struct feed_kind {
     bool resync;      /* To be stated again. */
     uint64_t due_ms;  /* Loop time of the next reading. */
     uint64_t noticed; /* What the next reading will settle; 0: nothing. */
+    uint64_t took_ms; /* The last reading. */
     unsigned n_failures;
     char trouble[220];
 };
@@ -38,7 +39,7 @@ struct feed_reader {
     bool is_first, is_restating;
     bool has_begun; /* The statement: BEGIN is written. */
     bool is_border; /* What is being written is BEGIN alone. */
-    uint64_t noticed, read_ms;
+    uint64_t noticed, read_ms, begun_ms; /* Wall time, loop time. */
     char partial[220]; /* Why some rows could not be read; "": all could. */
 
     /* Rows asked for one by one while the page was: what it says of them may

@@ -23,6 +23,7 @@
 #define PAGE_MS     60000
 #define AGAIN_MS    1000 /* After the first failure; then twice that... */
 #define SKIP_MAX    1024
+#define SHARE       10 /* A reading may take that part of the time. */
 
 static void ask_page(struct feed *feed);
 
@@ -38,9 +39,12 @@ static uint64_t jittered(uint64_t ms)
     return ms - ms / 10 + ist_rand_below(ms / 5 + 1);
 }
 
+/* A service is not kept busy with it: one that takes long is asked seldom. */
 static uint64_t period_of(const struct feed *feed, const struct feed_kind *kind)
 {
-    return kind->notified ? feed->conf.audit_ms : feed->conf.poll_ms;
+    uint64_t ms = kind->notified ? feed->conf.audit_ms : feed->conf.poll_ms;
+
+    return kind->took_ms * SHARE > ms ? kind->took_ms * SHARE : ms;
 }
 
 static struct feed_kind *most_due(struct feed *feed)
@@ -66,6 +70,7 @@ static void begin_reading(struct feed *feed, struct feed_kind *kind)
     reader->after[0] = reader->partial[0] = '\0';
     reader->limit = PAGE_ROWS;
     reader->read_ms = ist_loop_wall(feed->loop);
+    reader->begun_ms = ist_loop_now(feed->loop);
     reader->noticed = kind->noticed;
     reader->is_restating =
         kind->resync || feed->store.marks[reader->kind].flags != FEED_STATED;
@@ -170,6 +175,7 @@ static void succeed(struct feed *feed, struct feed_kind *kind)
 
     feed->counts.readings++;
     kind->n_failures = 0;
+    kind->took_ms = ist_loop_now(feed->loop) - reader->begun_ms;
     kind->is_held = false;
     release_mates(feed, kind);
     snprintf(kind->trouble, sizeof(kind->trouble), "%s", reader->partial);

@@ -25,8 +25,6 @@
 #define LIFETIME_MAX 60000U
 #define TIMEOUT_MAX  60000U
 #define WORD_MAX     32U
-#define DENIED_MS    60000U
-#define DENIED_MAX   10U /* Denials told in that time. */
 
 static int answer_cmp(struct serve_answer *a, struct serve_answer *b)
 {
@@ -550,30 +548,15 @@ static const struct serve_verb *find_verb(const Isthmus__V1__Call *call)
     return NULL;
 }
 
-/* News for those who watch the site, but no flood of them. */
 static void tell_denied(struct serve *serve, enum policy_verb verb,
                         const char *kind)
 {
-    uint64_t now = ist_loop_now(serve->loop);
     const char *known = ist_kind_find(kind) ? kind : "unknown";
     char text[128];
 
-    if (now - serve->denied_since_ms >= DENIED_MS) {
-        serve->denied_since_ms = now;
-        serve->n_denied_told = 0;
-    }
-    if (!serve->feed || serve->n_denied_told++ >= DENIED_MAX)
-        return;
     snprintf(text, sizeof(text), "the site's policy denied the hub: %s %s",
              policy_verb_name(verb), known);
-    feed_tell(
-        serve->feed,
-        &(struct feed_news){.severity = ISTHMUS__V1__EVENT__SEVERITY__WARNING,
-                            .service = "agent",
-                            .kind = known,
-                            .action = "denied",
-                            .subject = policy_verb_name(verb),
-                            .text = text});
+    serve_tell(serve, "denied", known, policy_verb_name(verb), text);
 }
 
 /* Refuses, or starts the work: zero OpenStack calls for what is denied. */

@@ -90,6 +90,14 @@ static void send_result(struct command *command)
     ist_bus_publish(commands->serve->bus, &command->publish, &message);
 }
 
+static void tell_refused(struct serve *serve, const char *why)
+{
+    char text[96];
+
+    snprintf(text, sizeof(text), "a command was refused: %s", why);
+    serve_tell(serve, "command_refused", "command", why, text);
+}
+
 static void on_recorded(struct ist_op *op)
 {
     struct command *command = IST_CONTAINER(op, struct command, record.op);
@@ -115,6 +123,9 @@ static void on_recorded(struct ist_op *op)
         return;
     }
     acknowledge(command);
+    if (op->rc == IST_SEEN_CONFLICT || op->rc == IST_SEEN_LATE)
+        tell_refused(command->commands->serve,
+                     op->rc == IST_SEEN_LATE ? "late" : "conflict");
     if (op->rc == 0)
         send_result(command);
     else
@@ -157,6 +168,7 @@ static bool open_order(struct serve_commands *commands,
         serve->counts.refused[rc]++;
     }
     ist_log_warn("serve", "order refused: %s", ist_seal_refusal_name(rc));
+    tell_refused(serve, ist_seal_refusal_name(rc));
     return false;
 }
 

@@ -22,6 +22,8 @@
 #define PACKING_MAX       (2U * 1024 * 1024)
 #define PRESENCE_LIFE_MS  15000
 #define PRESENCE_AGAIN_MS 1000 /* Between two hints. */
+#define TELL_MS           60000
+#define TELL_MAX          10 /* Warnings told in that time. */
 
 const struct ist_row serve_rows[] = {
     {"calls.max", IST_ROW_U64, offsetof(struct serve_conf, calls_max), "256", 1,
@@ -107,6 +109,30 @@ static void hint(struct serve *serve)
 
     if (now - serve->presence_sent_ms >= PRESENCE_AGAIN_MS)
         serve_presence(serve, false);
+}
+
+/* News */
+
+void serve_tell(struct serve *serve, const char *action, const char *kind,
+                const char *subject, const char *text)
+{
+    uint64_t now = ist_loop_now(serve->loop);
+
+    if (now - serve->told_since_ms >= TELL_MS) {
+        serve->told_since_ms = now;
+        serve->n_told = 0;
+    }
+    if (!serve->feed || serve->n_told >= TELL_MAX)
+        return;
+    serve->n_told++;
+    feed_tell(
+        serve->feed,
+        &(struct feed_news){.severity = ISTHMUS__V1__EVENT__SEVERITY__WARNING,
+                            .service = "agent",
+                            .kind = kind,
+                            .action = action,
+                            .subject = subject,
+                            .text = text});
 }
 
 /* What comes from the hub */

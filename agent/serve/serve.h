@@ -63,8 +63,8 @@ struct serve {
     uint64_t presence_sent_ms, started_ms;
     bool is_stopped; /* Nothing of it says any more that it is there. */
     struct ist_arena scratch, packing;
-    uint64_t denied_since_ms; /* Denials told to the feed, of this minute. */
-    unsigned n_denied_told;
+    uint64_t told_since_ms; /* What was told to the feed, of this minute. */
+    unsigned n_told;
 };
 
 void serve_init(struct serve *, struct ist_loop *, struct ist_bus *,
@@ -85,6 +85,11 @@ void serve_drained(struct serve *);
  * until the next call. 0, or the refusal, which has been counted. */
 int serve_open(struct serve *, uint64_t now_ms, const struct ist_bus_message *,
                struct ist_letter *ret);
+
+/* For serve/ only: a warning to those who watch the site, by its feed; ten in a
+ * minute at most. */
+void serve_tell(struct serve *, const char *action, const char *kind,
+                const char *subject, const char *text);
 
 /* Says that the site is there, or, 'leaving', that it will not be. */
 void serve_presence(struct serve *, bool leaving);

@@ -4,6 +4,7 @@
 #include "serve/answer.h"
 
 #include "../identity.h"
+#include "../scratch.h"
 #include "bus/mem.h"
 #include "codec/unpack.h"
 #include "serve/serve.h"
@@ -41,7 +42,7 @@ struct box {
     unsigned n_frames, n_lasts, n_presences;
     size_t n_records;
     const Isthmus__V1__Reply *reply; /* The last one, in the arena. */
-    uint64_t presence_calls;
+    uint64_t presence_calls, presence_epoch;
     bool is_leaving;
 };
 
@@ -212,6 +213,7 @@ static void on_alive(struct ist_bus_consumer *consumer,
     box->n_presences++;
     box->presence_calls = presence->open_calls;
     box->is_leaving = presence->leaving;
+    box->presence_epoch = presence->feed ? presence->feed->epoch : 0;
 }
 
 static void run(struct box *box, uint64_t ms)
@@ -1011,6 +1013,121 @@ static void test_a_hub_with_another_epoch_in_mind_is_told(void **state)
     assert_int_equal(box->n_presences, before + 1);
 }
 
+/* The feed */
+
+static void ask_position(struct box *box)
+{
+    Isthmus__V1__Call call = ISTHMUS__V1__CALL__INIT;
+    Isthmus__V1__Position position = ISTHMUS__V1__POSITION__INIT;
+
+    call.what_case = ISTHMUS__V1__CALL__WHAT_POSITION;
+    call.position = &position;
+    ask(box, &call);
+}
+
+static void ask_resync(struct box *box)
+{
+    Isthmus__V1__Call call = ISTHMUS__V1__CALL__INIT;
+    Isthmus__V1__Resync resync = ISTHMUS__V1__RESYNC__INIT;
+
+    call.what_case = ISTHMUS__V1__CALL__WHAT_RESYNC;
+    call.resync = &resync;
+    ask(box, &call);
+}
+
+static void test_without_a_feed_there_is_no_position(void **state)
+{
+    struct box *box = *state;
+
+    ask_position(box);
+    run(box, 5);
+    assert_complete(box, 0);
+    assert_non_null(box->reply->feed);
+    assert_int_equal(box->reply->feed->epoch, 0);
+    box->n_lasts = box->n_frames = 0;
+    ask_resync(box);
+    run(box, 5);
+    assert_complete(box, 0);
+    assert_int_equal(box->reply->feed->epoch, 0);
+    assert_int_equal(box->presence_epoch, 0);
+    assert_int_equal(cloud.n_started, 0);
+}
+
+static void on_feed_closed(void *arg)
+{
+    *(bool *) arg = true;
+}
+
+static void test_position_and_resync_tell_of_the_feed(void **state)
+{
+    static const struct feed_conf conf = {.enabled = true,
+                                          .poll_ms = 30000,
+                                          .audit_ms = 300000,
+                                          .settle_ms = 100,
+                                          .outbox_max = 1 << 20};
+    struct box *box = *state;
+    char dir[SCRATCH_SIZE];
+    bool is_closed = false;
+    struct ist_err err;
+    struct feed *feed;
+    uint64_t epoch;
+
+    scratch_make(dir);
+    feed =
+        feed_open(&box->loop, dir, box->serve.cloud, box->policy,
+                  box->agent_bus, &box->site, &box->to_hub, "hkg", &conf, &err);
+    assert_non_null(feed);
+    box->serve.feed = feed;
+    ask_position(box);
+    run(box, 5);
+    assert_complete(box, 0);
+    epoch = box->reply->feed->epoch;
+    assert_true(epoch >= WALL);
+    assert_int_equal(box->reply->feed->next_sequence, 1);
+    assert_true(box->reply->feed->n_kinds > 10);
+    for (size_t i = 0; i < box->reply->feed->n_kinds; i++)
+        assert_string_not_equal(box->reply->feed->kinds[i]->kind, "keypair");
+
+    /* The first kind is being read; its touch waits for it. */
+    assert_non_null(cloud.list);
+    feed_touch(feed, "server", NULL);
+    box->n_lasts = box->n_frames = 0;
+    ask_position(box);
+    run(box, 200);
+    assert_int_equal(box->n_lasts, 0);
+    for (int i = 0; i < 40 && cloud.list; i++) { /* No rows of any kind. */
+        ist_op_finish(&IST_TAKE(cloud.list)->op, 0);
+        run(box, 10);
+    }
+    assert_complete(box, 0);
+    assert_true(box->reply->feed->kinds[0]->position >= 2);
+
+    box->n_lasts = box->n_frames = 0;
+    ask_resync(box);
+    run(box, 5);
+    assert_complete(box, 0);
+    assert_int_equal(box->reply->feed->epoch, epoch);
+    run(box, 6000);
+    assert_int_equal(box->presence_epoch, epoch);
+
+    /* A denied call is news, and no flood of it. */
+    for (int i = 0; i < 30; i++) {
+        ask_list(box, "keypair", 10, 10);
+        run(box, 5);
+    }
+    assert_int_equal(feed_counts(feed)->news, 10);
+    run(box, 61000);
+    ask_list(box, "keypair", 10, 10);
+    run(box, 5);
+    assert_int_equal(feed_counts(feed)->news, 11);
+
+    box->serve.feed = NULL;
+    feed_close(feed, on_feed_closed, &is_closed);
+    run(box, 100);
+    assert_true(is_closed);
+    scratch_drop(dir);
+}
+
 int main(void)
 {
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
@@ -1050,6 +1167,8 @@ int main(void)
         T(test_presence_comes_every_five_seconds),
         T(test_after_the_goodbye_nothing_is_said),
         T(test_a_hub_with_another_epoch_in_mind_is_told),
+        T(test_without_a_feed_there_is_no_position),
+        T(test_position_and_resync_tell_of_the_feed),
     };
 
     if (sodium_init() < 0)
