@@ -176,10 +176,23 @@ static int connect_side(struct amqp_bus *bus, enum amqp_role role,
     return 0;
 }
 
+static int first_role(const struct amqp_bus *bus)
+{
+    return bus->conf.foreign ? AMQP_CONSUME : AMQP_PUBLISH;
+}
+
+static struct ist_tls_ctx *new_tls(struct amqp_bus *bus, struct ist_err *err)
+{
+    const struct ist_amqp_conf *conf = &bus->conf;
+
+    return conf->foreign ? ist_tls_ctx_new(conf->ca, NULL, NULL, NULL, err)
+                         : ist_tls_ctx_new(conf->ca, conf->certificate,
+                                           conf->key, bus->user, err);
+}
+
 static void on_connect(struct ist_timer *timer)
 {
     struct amqp_bus *bus = IST_CONTAINER(timer, struct amqp_bus, connect_timer);
-    const struct ist_amqp_conf *conf = &bus->conf;
     struct ist_tls_ctx *tls = NULL;
     struct ist_err err = {0};
     int rc = 0;
@@ -187,11 +200,10 @@ static void on_connect(struct ist_timer *timer)
     bus->state = AMQP_CONNECTING;
     bus->base.generation = ist_bus_next_generation(&bus->base);
     if (bus->urls[0].is_tls) {
-        tls = ist_tls_ctx_new(conf->ca, conf->certificate, conf->key, bus->user,
-                              &err);
+        tls = new_tls(bus, &err);
         rc = tls ? 0 : err.code;
     }
-    for (int i = 0; i < AMQP_ROLES && rc == 0; i++) {
+    for (int i = first_role(bus); i < AMQP_ROLES && rc == 0; i++) {
         rc = connect_side(bus, (enum amqp_role) i, tls);
         if (rc)
             ist_err_set(&err, rc, "no memory for a connection");
@@ -223,7 +235,7 @@ static void on_up_timer(struct ist_timer *timer)
     bus->n_failed = bus->n_tried = 0;
     ist_timer_arm_in(&bus->tick, bus->base.loop, TICK_MS, on_tick);
     ist_log_info("bus", "connected broker=%s user=%s",
-                 ist_conn_peer(bus->sides[AMQP_PUBLISH].conn), bus->user);
+                 ist_conn_peer(bus->sides[AMQP_CONSUME].conn), bus->user);
     if (bus->base.events->up)
         bus->base.events->up(&bus->base);
 }
@@ -240,7 +252,7 @@ static void on_ready(void *owner)
 {
     struct amqp_bus *bus = ((struct amqp_side *) owner)->bus;
 
-    for (int i = 0; i < AMQP_ROLES; i++)
+    for (int i = first_role(bus); i < AMQP_ROLES; i++)
         if (!ist_conn_is_ready(bus->sides[i].conn))
             return;
     bus->state = AMQP_SETTLING;
@@ -478,16 +490,24 @@ static int check_conf(struct amqp_bus *bus, struct ist_err *err)
     if (n < 0)
         return n;
     bus->n_urls = (unsigned) n;
+    for (n = 0; n < (int) bus->n_urls; n++)
+        if (*bus->urls[n].user ? bus->urls[n].is_tls && !conf->foreign
+                               : conf->foreign)
+            return ist_err_set(
+                err, -EINVAL, "broker URL %d: %s", n + 1,
+                conf->foreign
+                    ? "user:password@ is missing"
+                    : "amqps takes no user: the certificate says who we are");
+    strlcpy(bus->user, bus->urls[0].user, sizeof(bus->user));
     if (!bus->urls[0].is_tls) {
-        strlcpy(bus->user, bus->urls[0].user, sizeof(bus->user));
-        ist_log_warn("bus", "amqp:// protects nothing: for tests only");
+        if (!conf->foreign)
+            ist_log_warn("bus", "amqp:// protects nothing: for tests only");
         return 0;
     }
-    if (!conf->ca || !conf->certificate || !conf->key)
+    if (!conf->foreign && (!conf->ca || !conf->certificate || !conf->key))
         return ist_err_set(err, -EINVAL,
                            "amqps needs a CA, a certificate and its key");
-    tls =
-        ist_tls_ctx_new(conf->ca, conf->certificate, conf->key, bus->user, err);
+    tls = new_tls(bus, err);
     if (!tls)
         return err->code;
     ist_tls_ctx_free(tls);

@@ -11,6 +11,12 @@ struct ist_amqp_conf {
      * amqp://user:password@host..., which nothing protects: a warning is
      * logged. */
     char *url;
+    /* The broker is that of others, and we only listen there, by name and
+     * password as its operator set it up: "user:password@" in the URL, with
+     * amqps too, where 'ca' NULL stands for those that the system trusts and
+     * no certificate is shown. There is no connection for publishing: each
+     * publish fails with -ENOTCONN. */
+    bool foreign;
     char *ca, *certificate, *key; /* PEM files. */
     uint64_t heartbeat_ms;        /* Negotiated down by the broker. */
     uint64_t backoff_max_ms;

@@ -391,6 +391,13 @@ ssize_t ist_codec_qos(uint8_t *buf, uint16_t channel, uint16_t prefetch)
     return method(buf, 0, channel, IST_BASIC_QOS, &m);
 }
 
+ssize_t ist_codec_exchange(uint8_t *buf, uint16_t channel, const char *name)
+{
+    amqp_exchange_declare_t m = {.exchange = text(name), .type = text("topic")};
+
+    return method(buf, 0, channel, IST_EXCHANGE_DECLARE, &m);
+}
+
 ssize_t ist_codec_declare(uint8_t *buf, uint16_t channel, const char *queue,
                           uint64_t ttl_ms, uint64_t max_length)
 {

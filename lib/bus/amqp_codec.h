@@ -33,6 +33,8 @@ enum ist_method_id {
     IST_CHANNEL_FLOW_OK = 0x00140015,
     IST_CHANNEL_CLOSE = 0x00140028,
     IST_CHANNEL_CLOSE_OK = 0x00140029,
+    IST_EXCHANGE_DECLARE = 0x0028000A,
+    IST_EXCHANGE_DECLARE_OK = 0x0028000B,
     IST_QUEUE_DECLARE = 0x0032000A,
     IST_QUEUE_DECLARE_OK = 0x0032000B,
     IST_QUEUE_BIND = 0x00320014,
@@ -103,6 +105,8 @@ ssize_t ist_codec_close(uint8_t *buf, uint16_t channel);
 ssize_t ist_codec_bare(uint8_t *buf, uint16_t channel, uint32_t id);
 ssize_t ist_codec_flow_ok(uint8_t *buf, uint16_t channel, bool active);
 ssize_t ist_codec_qos(uint8_t *buf, uint16_t channel, uint16_t prefetch);
+/* A topic exchange, transient, not auto-delete. */
+ssize_t ist_codec_exchange(uint8_t *buf, uint16_t channel, const char *name);
 /* Exclusive, auto-delete; 0 is none of ttl and length. */
 ssize_t ist_codec_declare(uint8_t *buf, uint16_t channel, const char *queue,
                           uint64_t ttl_ms, uint64_t max_length);

@@ -63,10 +63,13 @@ static void sub_close(struct amqp_sub *sub)
 
 static void sub_retry_later(struct amqp_sub *sub)
 {
-    ist_timer_arm_in(&sub->retry, sub->bus->base.loop,
-                     ist_bus_backoff_ms(IST_BUS_RETRY_MIN_MS,
-                                        IST_BUS_RETRY_MAX_MS, sub->n_refused++),
-                     on_retry);
+    uint64_t max = sub->consumer->retry_max_ms ? sub->consumer->retry_max_ms
+                                               : IST_BUS_RETRY_MAX_MS;
+
+    ist_timer_arm_in(
+        &sub->retry, sub->bus->base.loop,
+        ist_bus_backoff_ms(IST_BUS_RETRY_MIN_MS, max, sub->n_refused++),
+        on_retry);
 }
 
 /* From the loop only; the owner may cancel the consumer in it. */
@@ -74,7 +77,10 @@ static void sub_refused(struct amqp_sub *sub, const struct ist_err *err)
 {
     struct ist_bus_consumer *consumer = sub->consumer;
 
-    ist_log_warn("bus", "consumer of %s: %s", consumer->queue, err->text);
+    if (sub->n_refused == 0)
+        ist_log_warn("bus", "consumer of %s, tried again until it works: %s",
+                     consumer->queue, err->text);
+    sub->declares = false;
     sub_retry_later(sub);
     sub_settle(sub);
     if (consumer->refused)
@@ -128,11 +134,14 @@ static int sub_attach(struct amqp_sub *sub, struct ist_err *err)
 {
     struct ist_bus_consumer *consumer = sub->consumer;
     uint64_t n = ist_bus_generation(&sub->bus->base);
-    char queue[IST_BUS_NAME_MAX + 1], key[IST_BUS_NAME_MAX + 1];
+    char queue[IST_BUS_NAME_MAX + 1], key[IST_BUS_NAME_MAX + 1],
+        also[IST_BUS_NAME_MAX + 1];
     struct ist_conn_consume conf = {
         .queue = queue,
         .bind_exchange = consumer->bind_exchange,
         .bind_key = key,
+        .bind_also = consumer->bind_also ? also : NULL,
+        .declare_exchange = sub->declares,
         .ttl_ms = consumer->ttl_ms,
         .max_length = consumer->max_length,
         .prefetch = consumer->prefetch ? consumer->prefetch : PREFETCH_ALL,
@@ -146,7 +155,9 @@ static int sub_attach(struct amqp_sub *sub, struct ist_err *err)
     if (!ist_bus_expand(consumer->queue, n, queue, sizeof(queue)) ||
         (consumer->bind_exchange &&
          (!consumer->bind_key ||
-          !ist_bus_expand(consumer->bind_key, n, key, sizeof(key)))))
+          !ist_bus_expand(consumer->bind_key, n, key, sizeof(key)))) ||
+        (consumer->bind_also &&
+         !ist_bus_expand(consumer->bind_also, n, also, sizeof(also))))
         return ist_err_set(err, -EINVAL, "a queue or key of over %d bytes",
                            IST_BUS_NAME_MAX);
     rc = stream_offset(sub, &conf, err);
@@ -199,6 +210,7 @@ void amqp_subs_detach(struct amqp_bus *bus)
     {
         ist_timer_disarm(&sub->retry);
         sub_detach(sub);
+        sub->declares = false;
         sub->is_settled = true;
     }
     bus->n_unsettled = 0;
@@ -339,6 +351,8 @@ void amqp_dropped(struct amqp_bus *bus, uint16_t channel, uint64_t tag)
                  sub->consumer->queue);
     if (sub->consumer->ack)
         ist_conn_ack(bus->sides[AMQP_CONSUME].conn, channel, tag);
+    if (sub->consumer->dropped)
+        sub->consumer->dropped(sub->consumer);
 }
 
 void amqp_consuming(struct amqp_bus *bus, uint16_t channel)
@@ -348,7 +362,10 @@ void amqp_consuming(struct amqp_bus *bus, uint16_t channel)
     if (!sub)
         return;
     sub->n_refused = 0;
+    sub->declares = false;
     sub_settle(sub);
+    if (sub->consumer->placed)
+        sub->consumer->placed(sub->consumer);
 }
 
 void amqp_cancelled(struct amqp_bus *bus, uint16_t channel)
@@ -372,6 +389,11 @@ void amqp_sub_closed(struct amqp_bus *bus, uint16_t channel, uint16_t code,
     if (!sub)
         return;
     sub_detach(sub);
+    if (code == 404 && sub->consumer->declare_exchange && !sub->declares) {
+        sub->declares = true;
+        ist_timer_arm_in(&sub->retry, bus->base.loop, 0, on_retry);
+        return;
+    }
     ist_err_set(&err,
                 code == 403   ? -EACCES
                 : code == 404 ? -ENOENT

@@ -56,6 +56,7 @@ struct amqp_sub {
     uint16_t channel; /* 0: not open. */
     uint64_t incarnation;
     bool is_settled; /* It no longer holds up 'up'. */
+    bool declares;   /* The exchange is not there: this time make it. */
     STAILQ_HEAD(, amqp_unacked) unacked;
     uint64_t resume; /* Of a stream: where to go on, + 1; 0: as configured. */
     uint64_t n_refused;

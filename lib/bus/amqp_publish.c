@@ -125,7 +125,7 @@ static int may_publish(struct amqp_bus *bus,
 {
     if (message->size > bus->conf.body_max)
         return -EMSGSIZE;
-    if (!bus->base.is_up)
+    if (!bus->base.is_up || bus->conf.foreign)
         return -ENOTCONN;
     if (bus->base.is_blocked || bus->n_pending >= IST_BUS_UNCONFIRMED ||
         ist_conn_queued(bus->sides[AMQP_PUBLISH].conn) > bus->conf.out_high) {

@@ -65,7 +65,11 @@ struct ist_bus_consumer {
 
     /* Not NULL: declare the queue exclusive and auto-delete, and bind it. */
     const char *bind_exchange, *bind_key;
+    const char *bind_also;       /* A second key, or NULL. */
     uint64_t ttl_ms, max_length; /* Of the queue declared; 0: none. */
+    /* An exchange that is not there is made: topic, transient. One that is
+     * there is bound to as it is, and needs no right to configure it. */
+    bool declare_exchange;
 
     bool ack;          /* Each delivery wants ist_bus_ack(); else no_ack. */
     bool newest_first; /* x-priority rises with each connect: see bus.c. */
@@ -76,10 +80,16 @@ struct ist_bus_consumer {
     const char *offset;
 
     void (*deliver)(struct ist_bus_consumer *, const struct ist_bus_message *);
+    /* In its place (again): from now on nothing is missed. May be NULL. */
+    void (*placed)(struct ist_bus_consumer *);
+    /* A message came that was not read: too large, encoded, or with headers
+     * out of bounds. May be NULL. */
+    void (*dropped)(struct ist_bus_consumer *);
 
     /* The broker refused or cancelled it (NULL: log only). The bus tries again
      * with back-off, for ever. */
     void (*refused)(struct ist_bus_consumer *, const struct ist_err *);
+    uint64_t retry_max_ms; /* Longest back-off; 0: five seconds. */
 
     void *link[4]; /* Private to the class. Zero it before adding. */
 };

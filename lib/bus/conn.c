@@ -114,11 +114,16 @@ void ist_conn_close(struct ist_conn *conn)
 
 /* Frames. */
 
+const char *ist_conn_mechanism(const struct ist_conn *conn)
+{
+    return *conn->user ? "PLAIN" : "EXTERNAL";
+}
+
 int ist_conn_decode(struct ist_conn *conn, const struct ist_frame *frame,
                     struct ist_method *method)
 {
     if (ist_codec_method(conn->codec, frame->payload, frame->size,
-                         conn->is_tls ? "EXTERNAL" : "PLAIN", method))
+                         ist_conn_mechanism(conn), method))
         return ist_conn_fail(conn, -EPROTO,
                              "method %08" PRIx32 " cannot be read",
                              ist_get32(frame->payload));

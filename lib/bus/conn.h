@@ -92,6 +92,8 @@ int ist_conn_confirm_select(struct ist_conn *, uint16_t channel);
 struct ist_conn_consume {
     const char *queue;
     const char *bind_exchange, *bind_key; /* Not NULL: declare and bind. */
+    const char *bind_also;                /* A second key, or NULL. */
+    bool declare_exchange;                /* Before it: topic, transient. */
     uint64_t ttl_ms, max_length;
     uint16_t prefetch;
     bool ack;

@@ -95,21 +95,37 @@ int ist_conn_confirm_select(struct ist_conn *conn, uint16_t number)
                IST_CONFIRM_SELECT_OK);
 }
 
+static int bind_to(struct ist_conn *conn, uint16_t number,
+                   const struct ist_conn_consume *consume, const char *key)
+{
+    uint8_t buf[IST_CODEC_MAX];
+
+    return ask(conn, number, buf,
+               ist_codec_bind(buf, number, consume->queue,
+                              consume->bind_exchange, key),
+               IST_QUEUE_BIND_OK);
+}
+
 static int declare(struct ist_conn *conn, uint16_t number,
                    const struct ist_conn_consume *consume)
 {
     uint8_t buf[IST_CODEC_MAX];
-    int rc = ask(conn, number, buf,
+    int rc = 0;
+
+    if (consume->declare_exchange)
+        rc = ask(conn, number, buf,
+                 ist_codec_exchange(buf, number, consume->bind_exchange),
+                 IST_EXCHANGE_DECLARE_OK);
+    if (rc == 0)
+        rc = ask(conn, number, buf,
                  ist_codec_declare(buf, number, consume->queue, consume->ttl_ms,
                                    consume->max_length),
                  IST_QUEUE_DECLARE_OK);
-
-    if (rc)
-        return rc;
-    return ask(conn, number, buf,
-               ist_codec_bind(buf, number, consume->queue,
-                              consume->bind_exchange, consume->bind_key),
-               IST_QUEUE_BIND_OK);
+    if (rc == 0)
+        rc = bind_to(conn, number, consume, consume->bind_key);
+    if (rc == 0 && consume->bind_also)
+        rc = bind_to(conn, number, consume, consume->bind_also);
+    return rc;
 }
 
 int ist_conn_consume(struct ist_conn *conn, uint16_t number,

@@ -11,7 +11,7 @@
 static int on_start(struct ist_conn *conn, const struct ist_method *method)
 {
     const struct ist_codec_login login = {
-        .mechanism = conn->is_tls ? "EXTERNAL" : "PLAIN",
+        .mechanism = ist_conn_mechanism(conn),
         .user = conn->user,
         .password = conn->password,
         .name = conn->name,

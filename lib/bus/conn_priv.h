@@ -10,7 +10,7 @@
 #include "bus/frame.h"
 #include "bus/link.h"
 
-#define RPCS_MAX 8 /* Due on one channel; setting up a consumer has 5. */
+#define RPCS_MAX 8 /* Due on one channel; setting up a consumer has 7. */
 
 enum conn_state { CONNECTING, START, TUNE, OPEN, READY, CLOSING, DEAD };
 
@@ -68,6 +68,9 @@ struct ist_conn {
  * Returns 'rc', to be passed up. */
 int ist_conn_fail(struct ist_conn *, int rc, const char *fmt, ...)
     IST_PRINTF(3, 4);
+
+/* How we say who we are: by a password if there is one. */
+const char *ist_conn_mechanism(const struct ist_conn *);
 
 /* Closes the link, and tells the owner nothing but 'gone'. */
 void ist_conn_die(struct ist_conn *);

@@ -331,7 +331,7 @@ static bool skip_short(const uint8_t **at, const uint8_t *end)
 int ist_content_parse(const uint8_t *payload, size_t size,
                       struct ist_content *ret)
 {
-    const uint8_t *at, *end = payload + size;
+    const uint8_t *at, *encoding, *end = payload + size;
     size_t table_size;
     uint16_t flags;
 
@@ -345,11 +345,13 @@ int ist_content_parse(const uint8_t *payload, size_t size,
     at = payload + CONTENT_SIZE + 2;
     if (flags & FLAG_NONE_OF_BASIC)
         return -EPROTO;
-    ret->is_encoded = flags & FLAG_CONTENT_ENCODING;
     if (flags & FLAG_CONTENT_TYPE && !skip_short(&at, end))
         return -EPROTO;
+    encoding = at;
     if (flags & FLAG_CONTENT_ENCODING && !skip_short(&at, end))
         return -EPROTO;
+    ret->is_encoded =
+        flags & FLAG_CONTENT_ENCODING && !key_is(encoding, "utf-8");
     if (!(flags & FLAG_HEADERS))
         return 0;
     return ist_table_check(at, (size_t) (end - at), &table_size, &ret->found);

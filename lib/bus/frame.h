@@ -77,7 +77,8 @@ struct ist_content {
     uint64_t body_size;
     const uint8_t *properties; /* Flags and what they announce. Borrowed. */
     size_t properties_size;
-    bool is_encoded; /* A content encoding is named. */
+    bool is_encoded; /* A content encoding is named, and it is not that of
+                      * plain text, "utf-8". */
     struct ist_table_found found;
 };
 

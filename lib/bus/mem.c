@@ -102,6 +102,8 @@ static void on_connect(struct ist_timer *timer)
     {
         if (mem_attach(sub, &err))
             mem_sub_retry(sub);
+        else
+            mem_sub_placed(sub);
     }
     if (bus->base.events->up)
         bus->base.events->up(&bus->base);

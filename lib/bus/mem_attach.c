@@ -14,14 +14,17 @@ static int declare_exclusive(struct mem_sub *sub, struct ist_mem_broker *broker,
                                       .max_length = consumer->max_length};
     struct mem_exchange *exchange =
         mem_exchange_find(broker, consumer->bind_exchange);
-    char key[IST_BUS_NAME_MAX + 1];
+    uint64_t n = ist_bus_generation((struct ist_bus *) sub->bus);
+    char key[IST_BUS_NAME_MAX + 1], also[IST_BUS_NAME_MAX + 1];
 
+    if (!exchange && consumer->declare_exchange)
+        exchange = mem_exchange_declare(broker, consumer->bind_exchange);
     if (!exchange)
         return ist_err_set(err, -ENOENT, "no exchange %s",
                            consumer->bind_exchange);
-    if (!ist_bus_expand(consumer->bind_key,
-                        ist_bus_generation((struct ist_bus *) sub->bus), key,
-                        sizeof(key)))
+    if (!ist_bus_expand(consumer->bind_key, n, key, sizeof(key)) ||
+        (consumer->bind_also &&
+         !ist_bus_expand(consumer->bind_also, n, also, sizeof(also))))
         return ist_err_set(err, -EINVAL, "binding key too long");
     if (*ret && (*ret)->owner != sub->bus)
         return ist_err_set(err, -EBUSY, "queue %s is locked", name);
@@ -29,6 +32,8 @@ static int declare_exclusive(struct mem_sub *sub, struct ist_mem_broker *broker,
         *ret = mem_queue_new(broker, name, &args);
     (*ret)->owner = sub->bus;
     mem_binding_add(*ret, exchange, key);
+    if (consumer->bind_also)
+        mem_binding_add(*ret, exchange, also);
     return 0;
 }
 

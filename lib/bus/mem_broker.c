@@ -160,6 +160,7 @@ void ist_mem_broker_crash(struct ist_mem_broker *broker, uint64_t ms)
     for (bus = mem_bus_first(broker); bus; bus = mem_bus_next(bus))
         mem_bus_lost(bus, -ECONNRESET, "the broker died");
     mem_queue_crash_all(broker);
+    mem_exchange_crash_all(broker);
     ist_timer_arm_in(&broker->back, broker->loop, ms, on_back);
 }
 

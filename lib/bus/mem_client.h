@@ -74,5 +74,7 @@ int mem_ack(struct ist_bus *, struct ist_bus_consumer *, uint64_t tag);
 void mem_sub_free(struct mem_sub *);
 /* Attaches it in the loop's next turn, from there. */
 void mem_sub_retry(struct mem_sub *);
+/* Tells its owner that it is in place, from the loop. */
+void mem_sub_placed(struct mem_sub *);
 
 #endif

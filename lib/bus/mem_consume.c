@@ -10,25 +10,43 @@ static void on_retry(struct ist_timer *timer);
 
 static void sub_attach(struct mem_sub *sub)
 {
+    struct ist_bus_consumer *consumer = sub->consumer;
+    uint64_t max =
+        consumer->retry_max_ms ? consumer->retry_max_ms : IST_BUS_RETRY_MAX_MS;
     struct ist_err err = {0};
 
     if (sub->queue || !sub->bus->base.is_up)
         return;
     if (mem_attach(sub, &err) == 0) {
         sub->n_refused = 0;
+        if (consumer->placed)
+            consumer->placed(consumer); /* May cancel it. */
         return;
     }
-    ist_timer_arm_in(&sub->retry, sub->bus->base.loop,
-                     ist_bus_backoff_ms(IST_BUS_RETRY_MIN_MS,
-                                        IST_BUS_RETRY_MAX_MS, sub->n_refused++),
-                     on_retry);
-    if (sub->consumer->refused)
-        sub->consumer->refused(sub->consumer, &err); /* May cancel it. */
+    ist_timer_arm_in(
+        &sub->retry, sub->bus->base.loop,
+        ist_bus_backoff_ms(IST_BUS_RETRY_MIN_MS, max, sub->n_refused++),
+        on_retry);
+    if (consumer->refused)
+        consumer->refused(consumer, &err); /* May cancel it. */
 }
 
 static void on_retry(struct ist_timer *timer)
 {
     sub_attach(IST_CONTAINER(timer, struct mem_sub, retry));
+}
+
+static void on_placed(struct ist_timer *timer)
+{
+    struct mem_sub *sub = IST_CONTAINER(timer, struct mem_sub, retry);
+
+    if (sub->queue && sub->consumer->placed)
+        sub->consumer->placed(sub->consumer); /* May cancel it. */
+}
+
+void mem_sub_placed(struct mem_sub *sub)
+{
+    ist_timer_arm_in(&sub->retry, sub->bus->base.loop, 0, on_placed);
 }
 
 void mem_sub_retry(struct mem_sub *sub)

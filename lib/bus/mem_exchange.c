@@ -20,6 +20,7 @@ RB_HEAD(mem_routes, mem_route);
 struct mem_exchange {
     char *name;
     enum exchange_type type;
+    bool is_transient;
     struct mem_routes routes;     /* Plain keys. */
     struct mem_bindings patterns; /* Tried one by one. */
     RB_ENTRY(mem_exchange) node;
@@ -100,15 +101,48 @@ void ist_mem_exchange(struct ist_mem_broker *broker, const char *name,
     RB_INSERT(mem_exchanges, &broker->exchanges, exchange);
 }
 
-void mem_exchange_free_all(struct ist_mem_broker *broker)
+struct mem_exchange *mem_exchange_declare(struct ist_mem_broker *broker,
+                                          const char *name)
 {
     struct mem_exchange *exchange;
 
-    while ((exchange = RB_MIN(mem_exchanges, &broker->exchanges))) {
-        RB_REMOVE(mem_exchanges, &broker->exchanges, exchange);
-        free(exchange->name);
-        free(exchange);
+    ist_mem_exchange(broker, name, "topic");
+    exchange = mem_exchange_find(broker, name);
+    exchange->is_transient = true;
+    return exchange;
+}
+
+static void exchange_free(struct ist_mem_broker *broker,
+                          struct mem_exchange *exchange)
+{
+    RB_REMOVE(mem_exchanges, &broker->exchanges, exchange);
+    free(exchange->name);
+    free(exchange);
+}
+
+void mem_exchange_crash_all(struct ist_mem_broker *broker)
+{
+    struct mem_exchange *exchange, *next;
+
+    RB_FOREACH_SAFE(exchange, mem_exchanges, &broker->exchanges, next)
+    {
+        if (!exchange->is_transient)
+            continue;
+        while (!LIST_EMPTY(&exchange->patterns))
+            mem_binding_free(LIST_FIRST(&exchange->patterns));
+        while (!RB_EMPTY(&exchange->routes)) {
+            struct mem_route *route = RB_MIN(mem_routes, &exchange->routes);
+
+            mem_binding_free(LIST_FIRST(&route->bindings));
+        }
+        exchange_free(broker, exchange);
     }
+}
+
+void mem_exchange_free_all(struct ist_mem_broker *broker)
+{
+    while (!RB_EMPTY(&broker->exchanges))
+        exchange_free(broker, RB_MIN(mem_exchanges, &broker->exchanges));
 }
 
 /* Bindings. */

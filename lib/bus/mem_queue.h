@@ -17,6 +17,11 @@ struct mem_item *mem_item_new(struct mem_blob *, uint64_t seq);
 /* NULL: there is none. */
 struct mem_exchange *mem_exchange_find(const struct ist_mem_broker *,
                                        const char *name);
+/* As a consumer makes it: topic, and gone when the broker dies. */
+struct mem_exchange *mem_exchange_declare(struct ist_mem_broker *,
+                                          const char *name);
+/* Those that do not outlive the broker. */
+void mem_exchange_crash_all(struct ist_mem_broker *);
 /* No queue may be left. */
 void mem_exchange_free_all(struct ist_mem_broker *);
 

@@ -54,8 +54,12 @@ static bool common_name(SSL_CTX *ctx, char *user, size_t size)
 static int load(SSL_CTX *ctx, const char *ca, const char *certificate,
                 const char *key, char *user, struct ist_err *err)
 {
-    if (!SSL_CTX_load_verify_locations(ctx, ca, NULL))
-        return ist_err_set(err, -EINVAL, "CA file %s: %s", ca, last_reason());
+    if (ca ? !SSL_CTX_load_verify_locations(ctx, ca, NULL)
+           : !SSL_CTX_set_default_verify_paths(ctx))
+        return ist_err_set(err, -EINVAL, "CA file %s: %s",
+                           ca ? ca : "of the system", last_reason());
+    if (!certificate)
+        return 0;
     if (!SSL_CTX_use_certificate_chain_file(ctx, certificate))
         return ist_err_set(err, -EINVAL, "certificate file %s: %s", certificate,
                            last_reason());

@@ -18,7 +18,8 @@ struct ist_tls;
 
 /* Reads the three PEM files; made anew for each connect, so that a renewed
  * certificate is picked up. 'user' (256 bytes) receives the common name of
- * our certificate: the broker's name for us. */
+ * our certificate: the broker's name for us. 'ca' NULL: those that the system
+ * trusts. 'certificate' NULL: none is shown, 'key' and 'user' are not used. */
 struct ist_tls_ctx *ist_tls_ctx_new(const char *ca, const char *certificate,
                                     const char *key, char *user,
                                     struct ist_err *err);

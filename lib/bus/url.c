@@ -129,8 +129,6 @@ static const char *parse_one(struct span rest, struct ist_bus_url *ret)
         host = rest;
     }
     has_user = cut(&host, '@', &user);
-    if (has_user && ret->is_tls)
-        return "amqps takes no user: the certificate says who we are";
     if (!has_user && !ret->is_tls)
         return "amqp needs user:password@";
     why = has_user ? parse_user(user, ret) : NULL;

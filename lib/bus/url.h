@@ -1,5 +1,5 @@
-/* Where a broker is: amqps://host[:port][/vhost], or, for tests, with a user
- * and a password, amqp://user:password@host[:port][/vhost]. The host may be a
+/* Where a broker is: amqps://[user:password@]host[:port][/vhost], or
+ * amqp://user:password@host[:port][/vhost]. The host may be a
  * name, an IPv4 address, or an IPv6 address in brackets. Everything may be
  * percent-encoded. Without a path the virtual host is "/". Source: RabbitMQ
  * URI specification; its query parameters are not taken. */
@@ -16,7 +16,7 @@ struct ist_bus_url {
     bool is_tls;
     uint16_t port;
     char host[256], vhost[256];
-    char user[256], password[256]; /* "" with TLS: the certificate says. */
+    char user[256], password[256]; /* "": the certificate says. */
 };
 
 /* All of a comma-separated list, of one scheme: their number, or -EINVAL with

@@ -33,7 +33,7 @@ struct ear {
     struct peer *peer;
     struct heard heard[HEARD_MAX];
     size_t n_heard;
-    unsigned n_refused;
+    unsigned n_refused, n_placed;
     bool ack_all;
     void (*react)(struct ear *);
 };
@@ -259,13 +259,20 @@ static void on_refused(struct ist_bus_consumer *consumer,
     ear->n_refused++;
 }
 
+static void on_placed(struct ist_bus_consumer *consumer)
+{
+    IST_CONTAINER(consumer, struct ear, consumer)->n_placed++;
+}
+
 static struct ear *ear_on(unsigned i, const char *queue)
 {
     struct ear *ear = &t.ears[i];
 
     memset(ear, 0, sizeof(*ear));
-    ear->consumer = (struct ist_bus_consumer){
-        .queue = queue, .deliver = on_deliver, .refused = on_refused};
+    ear->consumer = (struct ist_bus_consumer){.queue = queue,
+                                              .deliver = on_deliver,
+                                              .placed = on_placed,
+                                              .refused = on_refused};
     return ear;
 }
 
@@ -479,6 +486,75 @@ static void test_own_queue(void **state)
     ist_bus_cancel(t.hub.bus, &ear->consumer);
     rest(200);
     assert_int_equal(reply(&t.site, &t.hub, "x"), IST_BUS_UNROUTABLE);
+}
+
+/* A queue of one's own at somebody else's exchange. */
+static struct ear *guest_ear(unsigned i, struct peer *peer, bool declares)
+{
+    struct ear *ear = ear_on(i, i ? "test.guest-1-{n}" : "test.guest-0-{n}");
+
+    ear->consumer.bind_exchange = "test.x";
+    ear->consumer.bind_key = "notifications.*";
+    ear->consumer.bind_also = "versioned.*";
+    ear->consumer.declare_exchange = declares;
+    ear->consumer.max_length = 100;
+    ear->consumer.ttl_ms = 60000;
+    ear->consumer.retry_max_ms = 200;
+    listen_at(ear, peer);
+    return ear;
+}
+
+static bool is_placed(const void *arg)
+{
+    return ((const struct ear *) arg)->n_placed >= 1;
+}
+
+static bool is_placed_again(const void *arg)
+{
+    return ((const struct ear *) arg)->n_placed >= 2;
+}
+
+static void test_guest(void **state)
+{
+    struct ear *shy = guest_ear(0, &t.hub, false), *ear;
+
+    (void) state;
+    rest(200);
+    assert_int_equal(shy->n_placed, 0);
+    assert_true(shy->n_refused > 0);
+    ear = guest_ear(1, &t.site, true);
+    assert_true(wait_for(is_placed, ear, conform_bus.timeout_ms));
+    assert_true(wait_for(is_placed, shy, conform_bus.timeout_ms));
+    assert_int_equal(say(&t.hub, "test.x", "notifications.info", "a"), 0);
+    assert_int_equal(say(&t.hub, "test.x", "versioned.info", "b"), 0);
+    assert_int_equal(say(&t.hub, "test.x", "notifications.info.more", "x"),
+                     IST_BUS_UNROUTABLE);
+    assert_int_equal(say(&t.hub, "test.x", "other.info", "x"),
+                     IST_BUS_UNROUTABLE);
+    assert_true(hears(ear, 2)); /* Each has all of it. */
+    assert_true(hears(shy, 2));
+    assert_string_equal(ear->heard[0].key, "notifications.info");
+    assert_string_equal(shy->heard[1].key, "versioned.info");
+    assert_int_equal(ear->n_placed, 1);
+    assert_int_equal(ear->n_refused, 0);
+    ist_bus_cancel(t.site.bus, &ear->consumer);
+    ist_bus_cancel(t.hub.bus, &shy->consumer);
+    rest(200); /* Nothing of theirs is left behind. */
+    assert_int_equal(say(&t.hub, "test.x", "notifications.info", "x"),
+                     IST_BUS_UNROUTABLE);
+}
+
+static void test_guest_returns(void **state)
+{
+    struct ear *ear = guest_ear(0, &t.site, true);
+
+    (void) state;
+    assert_true(wait_for(is_placed, ear, conform_bus.timeout_ms));
+    conform_bus.cut(t.site.bus);
+    assert_true(wait_for(is_placed_again, ear, conform_bus.timeout_ms));
+    assert_true(wait_for(is_up, &t.hub, conform_bus.timeout_ms));
+    assert_int_equal(say(&t.hub, "test.x", "notifications.info", "a"), 0);
+    assert_true(hears(ear, 1));
 }
 
 static bool is_back(const void *arg)
@@ -896,6 +972,7 @@ int main(void)
         TEST(test_outcomes),   TEST(test_pipeline_outcomes),
         TEST(test_invalid),    TEST(test_expiration),
         TEST(test_fanout),     TEST(test_own_queue),
+        TEST(test_guest),      TEST(test_guest_returns),
         TEST(test_cut),        TEST(test_cut_in_flight),
         TEST(test_redelivery), TEST(test_delivery_limit),
         TEST(test_prefetch),   TEST(test_newest_first),

@@ -6,7 +6,8 @@
  *                                   active consumer, dead letters to x.dead)
  *   x.f fanout   q.f1, q.f2
  *   x.dead       q.dead
- *   x.deny       "site-a" may not publish there */
+ *   x.deny       "site-a" may not publish there
+ *   test.x       is not there, and both principals may make it */
 #ifndef CONFORM_BUS_H
 #define CONFORM_BUS_H
 

@@ -226,6 +226,7 @@ int rabbit_objects(void)
     exchange(conn, "x.f", "fanout");
     exchange(conn, "x.dead", "fanout");
     exchange(conn, "x.deny", "topic");
+    amqp_exchange_delete(conn, 1, amqp_cstring_bytes("test.x"), 0);
     queue(conn, "q.req", req, 3, "x.t", "site.a");
     queue(conn, "q.work", NULL, 0, "x.d", "work");
     queue(conn, "q.cmd", cmd, 6, "x.d", "cmd");

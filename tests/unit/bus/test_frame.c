@@ -339,6 +339,10 @@ static void test_content(void **state)
     assert_int_equal(PARSE(BASIC "\x80\0"), -EPROTO);
     assert_int_equal(PARSE(BASIC "\xc0\0\4text\4gzip"), 0);
     assert_true(content.is_encoded);
+    assert_int_equal(PARSE(BASIC "\xc0\0\4text\5utf-8"), 0);
+    assert_false(content.is_encoded);
+    assert_int_equal(PARSE(BASIC "\xc0\0\4text\5utf-7"), 0);
+    assert_true(content.is_encoded);
     assert_int_equal(PARSE(BASIC "\xe0\0\1t\1e\0\0\0\x13"
                                  "\x10x-delivery-countB\x03"),
                      0);

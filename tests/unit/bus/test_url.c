@@ -48,6 +48,14 @@ static void test_good(void **state)
     assert_string_equal(urls[0].user, "me");
     assert_string_equal(urls[0].password, "p@ss:word");
     assert_string_equal(urls[0].vhost, "/");
+
+    assert_int_equal(
+        ist_bus_url_parse("amqps://me:a@h1,amqps://you:b@h2:1/v", urls, &err),
+        2);
+    assert_true(urls[1].is_tls);
+    assert_string_equal(urls[0].user, "me");
+    assert_string_equal(urls[1].password, "b");
+    assert_int_equal(urls[1].port, 1);
 }
 
 static void test_bad(void **state)
@@ -74,7 +82,6 @@ static void test_bad(void **state)
         "amqps://h/a%0ab",
         "amqps://h/v?heartbeat=5",
         "amqps://h#x",
-        "amqps://me:secret@h",
         "amqps://me@h",
         "amqp://h",
         "amqp://me@h",
