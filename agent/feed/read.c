@@ -190,20 +190,22 @@ static void succeed(struct feed *feed, struct feed_kind *kind)
 static void fail(struct feed *feed, struct feed_kind *kind, int rc,
                  const struct ist_err *err)
 {
-    uint64_t longest = period_of(feed, kind), wait = AGAIN_MS;
+    uint64_t now = ist_loop_now(feed->loop), took = now - feed->reader.begun_ms,
+             longest = period_of(feed, kind), wait = AGAIN_MS;
 
     if (rc == OS_E_UNSUPPORTED)
         longest = wait = feed->conf.audit_ms;
     for (unsigned i = 0; i < kind->n_failures && wait < longest; i++)
         wait *= 2;
+    wait = wait < longest ? wait : longest;
+    wait = wait < took * 2 ? took * 2 : wait; /* Others have a turn too. */
     feed->counts.failed_readings++;
     if (kind->n_failures++ == 0)
         ist_log_debug("feed", "%ss are not read: %s", kind->kind->name,
                       err->text);
     snprintf(kind->trouble, sizeof(kind->trouble), "%s", err->text);
     kind->resync |= feed->reader.is_restating;
-    kind->due_ms =
-        ist_loop_now(feed->loop) + jittered(wait < longest ? wait : longest);
+    kind->due_ms = now + jittered(wait);
     if (rc == OS_E_UNREACHABLE || rc == OS_E_TIMEOUT || rc == -ETIMEDOUT)
         hold_mates(feed, kind);
     over(feed);

@@ -185,6 +185,40 @@ static void test_a_failed_reading_deletes_nothing(void **state)
     assert_true(feed_counts(box->feed)->failed_readings > 7);
 }
 
+/* A service that hangs takes its time, and not that of all the others. */
+static void test_a_silent_service_holds_up_no_other(void **state)
+{
+    struct box *box = *state;
+    uint64_t at, worst = 0;
+    char id[16];
+
+    box->w.site->fault_at = "network";
+    box->w.site->fault = FAKE_SILENT;
+    box_open(box);
+    run_ms(box, 70000);
+    assert_true(trouble_of(box, "network")[0]);
+    assert_true(trouble_of(box, "port")[0]);
+    assert_string_equal(trouble_of(box, "server"), "");
+    for (int i = 0; i < 20; i++) {
+        snprintf(id, sizeof(id), "n%d", i);
+        add_server(box, id, id, "ACTIVE");
+        at = ist_loop_now(&box->w.loop);
+        while (!told_last(box, "server", "created") ||
+               strcmp(told_last(box, "server", "created")->subject, id) != 0)
+            run_ms(box, 1000);
+        at = ist_loop_now(&box->w.loop) - at;
+        worst = at > worst ? at : worst;
+        run_ms(box, 7000);
+    }
+    assert_true(worst <= 100000);
+    box->w.site->fault = FAKE_FINE;
+    run_ms(box, 140000); /* All of it is there again. */
+    assert_string_equal(trouble_of(box, "network"), "");
+    assert_string_equal(trouble_of(box, "port"), "");
+    assert_int_equal(told_count(box, "port", END), 1);
+    assert_whole(box);
+}
+
 /* Rows that cannot be read may be any of those that are missing. */
 static void test_a_partial_list_deletes_nothing(void **state)
 {
@@ -815,6 +849,7 @@ int main(void)
         TEST(test_what_is_used_is_quiet),
         TEST(test_what_changes_by_itself_is_no_change),
         TEST(test_a_failed_reading_deletes_nothing),
+        TEST(test_a_silent_service_holds_up_no_other),
         TEST(test_a_partial_list_deletes_nothing),
         TEST(test_more_rows_than_a_page),
         TEST(test_a_touched_row_is_asked_for),
