@@ -185,10 +185,7 @@ static int judge_body(void *is_sound, const struct ist_json_element *element)
     return 0;
 }
 
-/* The bytes go into everybody's answer as they are, so one site's must not be
- * able to break it: they are one JSON object, without the member "site" that
- * the hub puts in. */
-static bool is_body_sound(const ProtobufCBinaryData *body)
+bool survey_is_body_sound(const ProtobufCBinaryData *body)
 {
     static const char *const reserved[] = {"site"};
     static const struct ist_json_want want = {.collection = "",
@@ -217,7 +214,7 @@ static bool is_record_sane(const struct survey *survey,
             return false;
     }
     return record->n_keys == survey->merge.order.n_keys && id_size > 0 &&
-           id_size <= IST_ORDER_ID_MAX && is_body_sound(&record->body);
+           id_size <= IST_ORDER_ID_MAX && survey_is_body_sound(&record->body);
 }
 
 static int push_record(struct survey_site *part,

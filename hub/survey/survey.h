@@ -89,4 +89,9 @@ uint32_t survey_failed(const struct survey *);
 uint32_t survey_lacking(const struct survey *);
 bool survey_site_lacks(const struct survey_site *);
 
+/* The bytes go into everybody's answer as they are, so one site's must not be
+ * able to break it: they are one JSON object, without the member "site" that
+ * the hub puts in. */
+bool survey_is_body_sound(const ProtobufCBinaryData *body);
+
 #endif

@@ -12,8 +12,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define TICK_MS    1000
-#define EVENTS_MAX 4096 /* Entries of one message. */
+#define EVENTS_MAX  4096 /* Entries of one message. */
+#define ANEW_MAX_MS 3600000
 
 const struct ist_row intake_rows[] = {
     {"feed.batch_max", IST_ROW_U64, offsetof(struct intake_conf, batch_max),
@@ -27,6 +27,17 @@ const struct ist_row intake_rows[] = {
      "Least time between two demands on a site to state its kinds again."},
     IST_ROW_END,
 };
+
+/* A message that was sent just now: nothing older waits in the stream. */
+static void note_end(struct intake *intake, const struct sites_site *site,
+                     uint64_t issued_ms)
+{
+    int64_t age = (int64_t) (ist_loop_wall(intake->loop) - issued_ms) +
+                  site->clock_offset_ms;
+
+    if (age > -INTAKE_QUIET_MS && age < INTAKE_QUIET_MS)
+        intake->at_end_ms = ist_loop_now(intake->loop);
+}
 
 /* The site that sealed it; NULL: refused, and counted. */
 static struct intake_site *open_it(struct intake *intake,
@@ -60,6 +71,9 @@ static struct intake_site *open_it(struct intake *intake,
         return NULL;
     }
     sites_heard(intake->sites, site);
+    into->is_live =
+        site->state == SITES_PRESENT && site->feed_epoch == into->events->epoch;
+    note_end(intake, site, letter.issued_ms);
     return site->state == SITES_REMOVED ? NULL : intake_site_of(intake, site);
 }
 
@@ -78,7 +92,6 @@ static void on_delivery(struct ist_bus_consumer *consumer,
     message->offset = delivered->offset;
     message->from = open_it(intake, message, delivered);
     STAILQ_INSERT_TAIL(&intake->waiting, message, link);
-    intake->n_waiting++;
     intake_write_next(intake);
 }
 
@@ -94,7 +107,18 @@ static void on_refused(struct ist_bus_consumer *consumer,
 
 /* Life */
 
-static void start(struct intake *intake)
+static void free_all(struct intake_messages *messages)
+{
+    struct intake_message *message;
+
+    while ((message = STAILQ_FIRST(messages)) != NULL) {
+        STAILQ_REMOVE_HEAD(messages, link);
+        ist_arena_fini(&message->arena);
+        free(message);
+    }
+}
+
+static void consume(struct intake *intake)
 {
     intake->consumer = (struct ist_bus_consumer){
         .queue = "evt.stream",
@@ -107,7 +131,39 @@ static void start(struct intake *intake)
         .refused = on_refused,
     };
     ist_bus_consume(intake->bus, &intake->consumer);
-    ist_timer_arm_in(&intake->tick, intake->loop, TICK_MS, intake_tick);
+}
+
+void intake_read_anew(struct intake *intake)
+{
+    uint64_t wait = intake->anew_wait_ms;
+
+    ist_log_warn("intake", "nothing comes from the stream though sites have "
+                           "sent: it is read from its start");
+    intake->anew_wait_ms = !wait                ? INTAKE_ANEW_MS
+                           : wait < ANEW_MAX_MS ? wait * 2
+                                                : wait;
+    intake->anew_at_ms = ist_loop_now(intake->loop) + intake->anew_wait_ms;
+    ist_bus_cancel(intake->bus, &intake->consumer);
+    free_all(&intake->waiting);
+    snprintf(intake->offset, sizeof(intake->offset), "first");
+    consume(intake);
+}
+
+static void free_sites(struct intake *intake)
+{
+    struct intake_site *site;
+    struct intake_drop *drop;
+
+    while ((site = LIST_FIRST(&intake->known)) != NULL) {
+        LIST_REMOVE(site, sibling);
+        site->site->owner = NULL;
+        free(site->working);
+        free(site);
+    }
+    while ((drop = LIST_FIRST(&intake->drops)) != NULL) {
+        LIST_REMOVE(drop, sibling);
+        free(drop);
+    }
 }
 
 struct intake *intake_open(struct ist_loop *loop, struct ist_bus *bus,
@@ -135,41 +191,27 @@ struct intake *intake_open(struct ist_loop *loop, struct ist_bus *bus,
     STAILQ_INIT(&intake->writing);
     if (ist_tree_map(tree, "intake", 0, &intake->map, err) ||
         intake_load(intake, err)) {
+        free_sites(intake);
         free(intake);
         return NULL;
     }
-    start(intake);
+    consume(intake);
+    ist_timer_arm_in(&intake->tick, intake->loop, 0, intake_tick);
     return intake;
 }
 
-static void free_all(struct intake_messages *messages)
+static void try_close(struct intake *intake)
 {
-    struct intake_message *message;
 
-    while ((message = STAILQ_FIRST(messages)) != NULL) {
-        STAILQ_REMOVE_HEAD(messages, link);
-        ist_arena_fini(&message->arena);
-        free(message);
-    }
-}
-
-void intake_try_close(struct intake *intake)
-{
-    struct intake_site *site;
-
-    if (!intake->closing || ist_op_active(&intake->batch.write.op) ||
+    if (ist_op_active(&intake->batch.write.op) ||
         ist_op_active(&intake->chore.write.op) ||
+        ist_op_active(&intake->telling.write.op) ||
         !LIST_EMPTY(&intake->resyncs) || !LIST_EMPTY(&intake->waits) ||
         events_log_busy(intake->log))
         return;
     ist_timer_disarm(&intake->tick);
     free_all(&intake->writing); /* That were to be tried again. */
-    while ((site = LIST_FIRST(&intake->known)) != NULL) {
-        LIST_REMOVE(site, sibling);
-        site->site->owner = NULL;
-        free(site->working);
-        free(site);
-    }
+    free_sites(intake);
     if (intake->closed)
         intake->closed(intake->closed_arg);
     free(intake);
@@ -180,7 +222,7 @@ static void on_closing(struct ist_timer *timer)
     struct intake *intake = IST_CONTAINER(timer, struct intake, tick);
 
     ist_timer_arm_in(timer, intake->loop, 5, on_closing);
-    intake_try_close(intake);
+    try_close(intake);
 }
 
 void intake_close(struct intake *intake, void (*closed)(void *), void *arg)
@@ -192,6 +234,7 @@ void intake_close(struct intake *intake, void (*closed)(void *), void *arg)
     ist_timer_disarm(&intake->batch.again);
     free_all(&intake->waiting);
     intake_sites_stop(intake);
+    intake_waits_stop(intake);
     ist_timer_arm_in(&intake->tick, intake->loop, 0, on_closing);
 }
 
@@ -204,7 +247,11 @@ void intake_up(struct intake *intake)
 void intake_down(struct intake *intake)
 {
     free_all(&intake->waiting);
-    intake->n_waiting = 0;
+}
+
+const char *intake_trouble(const struct intake *intake)
+{
+    return intake->batch.trouble;
 }
 
 const struct intake_counts *intake_counts(const struct intake *intake)

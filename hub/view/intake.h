@@ -80,6 +80,9 @@ struct intake_wait {
 };
 void intake_wait_start(struct intake *, struct intake_wait *);
 
+/* Why the view stands still at present, a few words; "": it does not. */
+const char *intake_trouble(const struct intake *);
+
 /* Counted for metrics; only ever rise. */
 struct intake_counts {
     uint64_t messages, entries, upserts, deletes, news, doubles, gaps, resyncs,

@@ -1,5 +1,5 @@
-/* Looks after the sites: who lacks what, who is to state it again, who waits
- * for whom, and what the NOC is told of a site's state. */
+/* Looks after the sites: how true their rows are, who is to state what again,
+ * and whose rows are to go. */
 #include "view/intake_priv.h"
 
 #include "base/log.h"
@@ -11,13 +11,14 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define TICK_MS   1000
-#define BEHIND_MS 10000 /* Ahead of us for so long: what is missing is lost.   \
-                         */
-#define QUIET_MS 2000   /* Nothing from the stream: it is read to its end. */
-#define CALL_MS  20000
-#define DROP_MAX 2000 /* Rows of a removed site in one transaction. */
-#define TRIM_MAX 2000
+#define TICK_MS 1000
+#define BEHIND_MS                                                              \
+    10000 /* What a site has said and has not come for so long,                \
+           * though the stream was read to its end, is lost. */
+#define CALL_MS    20000
+#define WAIT_TIMES 32   /* Most that the time between two resyncs grows. */
+#define DROP_MAX   2000 /* Rows of a removed site in one transaction. */
+#define TRIM_MAX   2000
 
 struct intake_site *intake_site_of(struct intake *intake,
                                    struct sites_site *site)
@@ -30,6 +31,7 @@ struct intake_site *intake_site_of(struct intake *intake,
     if (!at)
         return NULL;
     at->site = site;
+    at->resync_wait_ms = intake->conf.resync_ms;
     site->owner = at;
     LIST_INSERT_HEAD(&intake->known, at, sibling);
     return at;
@@ -47,39 +49,57 @@ static const struct sites_feed *feed_of(const struct sites_site *site,
     return NULL;
 }
 
-static struct numbers_kind *ours(struct intake *intake, struct intake_site *at,
-                                 const struct ist_kind *kind)
-{
-    return &at->numbers.kinds[view_kind_number(intake->view, kind)];
-}
-
 /* Have we all that the site said it has, when it was last heard? */
 static bool has_come(const struct intake_site *at,
-                     const struct numbers_kind *kind,
+                     const struct numbers_kind *mine,
                      const struct sites_feed *feed)
 {
-    return at->site->feed_epoch == at->numbers.epoch && kind->known &&
-           !kind->lacking && kind->position >= feed->position;
+    return at->site->feed_epoch == at->numbers.epoch && mine->known &&
+           !mine->lacking && mine->position >= feed->position;
+}
+
+/* What its presence names; found again only where that has changed. */
+static void note_feeds(struct intake *intake, struct intake_site *at)
+{
+    const struct sites_site *site = at->site;
+
+    for (size_t i = 0; i < site->n_feed; i++) {
+        struct intake_feed *feed = &at->feeds[i];
+        const struct ist_kind *kind = i < at->n_feeds ? feed->kind : NULL;
+
+        if (kind && strcmp(kind->name, site->feed[i].kind) == 0)
+            continue;
+        *feed = (struct intake_feed){.kind = ist_kind_find(site->feed[i].kind)};
+        if (feed->kind)
+            feed->number = view_kind_number(intake->view, feed->kind);
+    }
+    at->n_feeds = site->n_feed;
 }
 
 /* A kind's rows are as old as the last proof that they were all: for one whose
- * changes are told, the site's last word; for one that is polled, the time it
- * was read. */
-static void note_currency(struct intake *intake, struct intake_site *at)
+ * changes are told, the site's last word; for one that is polled, or that
+ * cannot be read at present, the time it was read. */
+static uint64_t proof_ms(const struct sites_site *site,
+                         const struct sites_feed *feed)
 {
-    for (size_t i = 0; i < at->site->n_feed; i++) {
-        const struct sites_feed *feed = &at->site->feed[i];
-        const struct ist_kind *kind = ist_kind_find(feed->kind);
-        struct numbers_kind *mine;
-        uint64_t as_of = at->site->heard_ms;
+    uint64_t heard = site->heard_ms;
+    uint64_t read = feed->read_ms - (uint64_t) site->clock_offset_ms;
 
-        if (!kind)
+    if (feed->notified && !feed->trouble[0])
+        return heard;
+    return feed->read_ms && read < heard ? read : feed->read_ms ? heard : 0;
+}
+
+static void note_currency(struct intake_site *at)
+{
+    for (size_t i = 0; i < at->n_feeds; i++) {
+        const struct sites_feed *feed = &at->site->feed[i];
+        struct numbers_kind *mine = &at->numbers.kinds[at->feeds[i].number];
+        uint64_t as_of;
+
+        if (!at->feeds[i].kind || !has_come(at, mine, feed))
             continue;
-        mine = ours(intake, at, kind);
-        if (!has_come(at, mine, feed))
-            continue;
-        if (!feed->notified && feed->read_ms < as_of)
-            as_of = feed->read_ms;
+        as_of = proof_ms(at->site, feed);
         if (as_of > mine->as_of_ms)
             mine->as_of_ms = as_of;
     }
@@ -107,7 +127,7 @@ static const char *why_not(const struct intake_site *at,
 void intake_currency(struct intake *intake, const struct sites_site *site,
                      const struct ist_kind *kind, struct intake_currency *ret)
 {
-    struct intake_site *at = site->owner;
+    const struct intake_site *at = site->owner;
     const struct sites_feed *feed = feed_of(site, kind);
     uint64_t now = ist_loop_wall(intake->loop);
     const struct numbers_kind *mine;
@@ -118,7 +138,7 @@ void intake_currency(struct intake *intake, const struct sites_site *site,
         snprintf(ret->why, sizeof(ret->why), "nothing was heard of it yet");
         return;
     }
-    mine = ours(intake, at, kind);
+    mine = &at->numbers.kinds[view_kind_number(intake->view, kind)];
     why = why_not(at, mine, feed);
     ret->known = mine->known;
     ret->current = why == NULL;
@@ -136,7 +156,7 @@ static void on_resynced(struct ist_op *op)
     struct intake_resync *resync =
         IST_CONTAINER(op, struct intake_resync, call.op);
 
-    if (op->rc)
+    if (op->rc && op->rc != -ECANCELED)
         ist_log_info("intake", "site %s was asked to state its kinds again: %s",
                      resync->at->site->name, op->err.text);
     LIST_REMOVE(resync, sibling);
@@ -149,6 +169,17 @@ static int on_resync_frame(struct desk_call *call,
 {
     (void) call, (void) reply;
     return 0;
+}
+
+/* The next time it is asked is later, while asking does not help. */
+static void wait_longer(struct intake *intake, struct intake_site *at)
+{
+    uint64_t wait = at->resync_wait_ms;
+
+    at->resync_at_ms =
+        ist_loop_now(intake->loop) + wait + ist_rand_below(wait / 4 + 1);
+    if (wait < intake->conf.resync_ms * WAIT_TIMES)
+        at->resync_wait_ms = wait * 2;
 }
 
 static void ask_again(struct intake *intake, struct intake_site *at,
@@ -164,8 +195,7 @@ static void ask_again(struct intake *intake, struct intake_site *at,
     ist_arena_init(&resync->arena, 64U << 10);
     LIST_INSERT_HEAD(&intake->resyncs, resync, sibling);
     intake->counts.resyncs++;
-    at->resync_at_ms = ist_loop_now(intake->loop) + intake->conf.resync_ms +
-                       ist_rand_below(intake->conf.resync_ms / 4 + 1);
+    wait_longer(intake, at);
     what.n_kinds = n;
     what.kinds = kinds;
     call.what_case = ISTHMUS__V1__CALL__WHAT_RESYNC;
@@ -189,317 +219,209 @@ static bool is_being_asked(struct intake *intake, const struct intake_site *at)
     return false;
 }
 
-/* Is anything that the site has said of itself not here? */
-static bool is_behind(struct intake *intake, struct intake_site *at)
+/* Since when a kind has not come on towards what its site said; 0: it has come.
+ */
+static uint64_t behind_since(struct intake *intake, struct intake_site *at,
+                             size_t i)
 {
-    for (size_t i = 0; i < at->site->n_feed; i++) {
-        const struct ist_kind *kind = ist_kind_find(at->site->feed[i].kind);
+    struct intake_feed *feed = &at->feeds[i];
+    const struct numbers_kind *mine = &at->numbers.kinds[feed->number];
 
-        if (kind && at->site->feed[i].position &&
-            !has_come(at, ours(intake, at, kind), &at->site->feed[i]))
-            return true;
-    }
-    return false;
+    if (!feed->kind || at->site->feed[i].position == 0 ||
+        has_come(at, mine, &at->site->feed[i]))
+        feed->behind_since_ms = 0;
+    else if (!feed->behind_since_ms || feed->position != mine->position)
+        feed->behind_since_ms = ist_loop_now(intake->loop);
+    feed->position = mine->position;
+    return feed->behind_since_ms;
 }
 
 /* What is on its way is no gap: a kind that only is behind must have been so
- * for a while, with nothing coming from the stream. */
-static void find_lacks(struct intake *intake, struct intake_site *at)
+ * for a while, with the stream read to its end since. */
+static bool is_lacking(const struct intake *intake,
+                       const struct numbers_kind *mine, uint64_t since)
 {
-    uint64_t now = ist_loop_now(intake->loop);
+    if (mine->lacking && !mine->stating)
+        return true;
+    return ist_loop_now(intake->loop) - since >= BEHIND_MS &&
+           intake->at_end_ms >= since + INTAKE_QUIET_MS;
+}
+
+/* It was said to be in the stream, was stated again, and is not there: then
+ * this may be another stream than the one in which our place is. */
+static bool is_place_wrong(const struct intake *intake, uint64_t since)
+{
+    return ist_loop_now(intake->loop) - since >= INTAKE_ANEW_MS &&
+           intake->heard_ms < since;
+}
+
+/* Returns whether the place in the stream is in doubt. */
+static bool find_lacks(struct intake *intake, struct intake_site *at)
+{
     char *kinds[SITES_FEEDS_MAX];
-    bool waited;
+    bool is_behind = false, is_in_doubt = false;
     size_t n = 0;
 
-    if (!is_behind(intake, at)) {
-        at->behind_since_ms = 0;
-        return;
-    }
-    if (!at->behind_since_ms)
-        at->behind_since_ms = now;
-    waited = now - at->behind_since_ms >= BEHIND_MS &&
-             now - intake->heard_ms >= QUIET_MS;
-    if (at->site->state != SITES_PRESENT || now < at->resync_at_ms ||
-        !intake->bus->is_up || is_being_asked(intake, at))
-        return;
-    for (size_t i = 0; i < at->site->n_feed; i++) {
-        struct sites_feed *feed = &at->site->feed[i];
-        const struct ist_kind *kind = ist_kind_find(feed->kind);
-        const struct numbers_kind *mine;
+    for (size_t i = 0; i < at->n_feeds; i++) {
+        uint64_t since = behind_since(intake, at, i);
 
-        if (!kind || feed->position == 0)
+        if (!since)
             continue;
-        mine = ours(intake, at, kind);
-        if ((mine->lacking && !mine->stating) ||
-            (waited && !has_come(at, mine, feed)))
-            kinds[n++] = feed->kind;
+        is_behind = true;
+        is_in_doubt |= is_place_wrong(intake, since);
+        if (is_lacking(intake, &at->numbers.kinds[at->feeds[i].number], since))
+            kinds[n++] = at->site->feed[i].kind;
     }
-    if (n)
+    if (!is_behind)
+        at->resync_wait_ms = intake->conf.resync_ms;
+    if (n && ist_loop_now(intake->loop) >= at->resync_at_ms &&
+        !is_being_asked(intake, at))
         ask_again(intake, at, kinds, n);
+    return is_in_doubt;
 }
 
-/* What the NOC is told */
+/* Changes */
 
-static void tell(struct intake *intake, const struct sites_site *site,
-                 const char *kind, const char *action,
-                 enum events_severity severity, const char *text)
+void intake_site_moved(struct intake_site *at)
 {
-    events_post(intake->log, &(struct events_item){.site = site->name,
-                                                   .severity = severity,
-                                                   .service = "isthmus",
-                                                   .kind = kind,
-                                                   .action = action,
-                                                   .subject = site->name,
-                                                   .text = text});
-}
-
-static void interrupt(struct intake *intake, struct intake_site *at)
-{
-    char text[160];
-
-    if (at->interrupted || at->numbers.epoch == 0)
-        return;
-    at->interrupted = true;
-    at->interrupted_at = at->numbers.sequence + 1;
-    snprintf(text, sizeof(text),
-             "events of site %s from %" PRIu64 " on are not here yet",
-             at->site->name, at->interrupted_at);
-    tell(intake, at->site, "feed", "interrupted", EVENTS_WARNING, text);
-}
-
-/* All that the site had to say meanwhile has come. */
-static void resume(struct intake *intake, struct intake_site *at)
-{
-    char text[160];
-
-    if (!at->interrupted || at->site->state != SITES_PRESENT ||
-        at->site->feed_epoch != at->numbers.epoch ||
-        at->site->feed_next_sequence > at->numbers.sequence + 1)
-        return;
-    at->interrupted = false;
-    snprintf(text, sizeof(text),
-             "events of site %s are here again, up to %" PRIu64, at->site->name,
-             at->numbers.sequence);
-    tell(intake, at->site, "feed", "resumed", EVENTS_NOTICE, text);
-}
-
-static void tell_state(struct intake *intake, struct intake_site *at)
-{
-    char text[160];
-
-    if (at->site->state == SITES_PRESENT) {
-        snprintf(text, sizeof(text), "site %s is there", at->site->name);
-        tell(intake, at->site, "site", "reachable", EVENTS_NOTICE, text);
-    } else if (at->site->state == SITES_ABSENT) {
-        snprintf(text, sizeof(text),
-                 "site %s is not heard: its agent, its link to the bus, or the "
-                 "site is down",
-                 at->site->name);
-        tell(intake, at->site, "site", "unreachable", EVENTS_ERROR, text);
-        interrupt(intake, at);
-    }
+    note_currency(at);
 }
 
 void intake_site_changed(struct intake *intake, struct sites_site *site,
                          unsigned changes)
 {
-    static const struct {
-        unsigned change;
-        const char *action, *text;
-        enum events_severity severity;
-    } rows[] = {
-        {SITES_CHANGE_ADDED, "added", "the site was added", EVENTS_NOTICE},
-        {SITES_CHANGE_REMOVED, "removed", "the site was removed",
-         EVENTS_NOTICE},
-        {SITES_CHANGE_RESTART, "agent_restarted", "its agent has started",
-         EVENTS_NOTICE},
-        {SITES_CHANGE_POLICY, "policy_changed", "its policy has changed",
-         EVENTS_NOTICE},
-        {SITES_CHANGE_KEYS, "keys_changed", "its online keys have changed",
-         EVENTS_NOTICE},
-    };
     struct intake_site *at = intake_site_of(intake, site);
 
     if (!at || intake->closing)
         return;
-    for (size_t i = 0; i < IST_COUNT(rows); i++) {
-        if (changes & rows[i].change)
-            tell(intake, site, "site", rows[i].action, rows[i].severity,
-                 rows[i].text);
-    }
-    if (changes & SITES_CHANGE_STATE)
-        tell_state(intake, at);
+    intake_tell_changes(intake, at, changes);
     if (changes & SITES_CHANGE_REMOVED)
-        at->dropping = true;
+        intake_drop(intake, site->name);
     if (changes & SITES_CHANGE_HEARD) {
-        note_currency(intake, at);
-        resume(intake, at);
+        note_feeds(intake, at);
+        note_currency(at);
+        intake_tell_resumed(intake, at);
     }
+    if (changes & (SITES_CHANGE_STATE | SITES_CHANGE_REMOVED))
+        intake_try_waits(intake);
 }
 
 /* Chores: a removed site's rows, old events */
 
+void intake_drop(struct intake *intake, const char *name)
+{
+    struct intake_drop *drop;
+
+    if (intake_is_dropping(intake, name))
+        return;
+    drop = calloc(1, sizeof(*drop));
+    if (!drop)
+        return; /* They go with the next start. */
+    snprintf(drop->name, sizeof(drop->name), "%s", name);
+    LIST_INSERT_HEAD(&intake->drops, drop, sibling);
+}
+
+bool intake_is_dropping(struct intake *intake, const char *name)
+{
+    struct intake_drop *drop;
+
+    LIST_FOREACH(drop, &intake->drops, sibling)
+    {
+        if (strcmp(drop->name, name) == 0)
+            return true;
+    }
+    return false;
+}
+
 static int do_chore(struct ist_write *write, MDB_txn *txn, struct ist_err *err)
 {
     struct intake *intake = IST_CONTAINER(write, struct intake, chore.write);
-    struct intake_site *at = intake->chore.site;
+    const struct intake_drop *drop = intake->chore.drop;
     int rc =
-        events_log_trim(intake->log, txn, intake->batch.now_ms, TRIM_MAX, err);
+        events_log_trim(intake->log, txn, intake->chore.now_ms, TRIM_MAX, err);
 
     intake->chore.more = false;
-    if (rc == 0 && at)
-        rc = view_drop_site(intake->view, txn, at->site->name, DROP_MAX,
+    if (rc == 0 && drop)
+        rc = view_drop_site(intake->view, txn, drop->name, DROP_MAX,
                             &intake->chore.more, err);
+    if (rc == 0 && drop && !intake->chore.more)
+        rc = ist_tree_fault(intake_forget(intake, txn, drop->name),
+                            "forgetting a site", err);
     return rc;
 }
+
+static void start_chore(struct intake *intake);
 
 static void on_chore(struct ist_op *op)
 {
     struct intake *intake = IST_CONTAINER(op, struct intake, chore.write.op);
+    struct intake_drop *drop = intake->chore.drop;
 
-    if (op->rc && !intake->closing)
-        ist_log_warn("intake", "old rows cannot be dropped at present: %s",
-                     op->err.text);
-    else if (intake->chore.site && !intake->chore.more)
-        intake->chore.site->dropping = false;
     events_log_committed(intake->log);
+    if (op->rc) {
+        if (!intake->closing)
+            ist_log_warn("intake", "old rows cannot be dropped at present: %s",
+                         op->err.text);
+        return;
+    }
+    if (drop && !intake->chore.more) {
+        LIST_REMOVE(drop, sibling);
+        free(drop);
+    }
+    if (!intake->closing)
+        start_chore(intake);
 }
 
 static void start_chore(struct intake *intake)
 {
-    struct intake_site *at;
-
     if (ist_op_active(&intake->chore.write.op))
         return;
-    intake->chore.site = NULL;
-    LIST_FOREACH(at, &intake->known, sibling)
-    {
-        if (at->dropping)
-            intake->chore.site = at;
-    }
-    if (!intake->chore.site && !events_log_is_overfull(intake->log))
+    intake->chore.drop = LIST_FIRST(&intake->drops);
+    if (!intake->chore.drop && !events_log_is_overfull(intake->log))
         return;
-    intake->batch.now_ms = ist_loop_wall(intake->loop);
+    intake->chore.now_ms = ist_loop_wall(intake->loop);
     ist_op_prepare(&intake->chore.write.op, intake->loop, NULL, 0, on_chore);
     ist_tree_write(intake->tree, &intake->chore.write, do_chore);
+}
+
+/* The tick */
+
+static void look_at_sites(struct intake *intake)
+{
+    bool is_in_doubt = false;
+    struct intake_site *at;
+
+    LIST_FOREACH(at, &intake->known, sibling)
+    {
+        if (at->site->state != SITES_PRESENT)
+            continue;
+        is_in_doubt |= find_lacks(intake, at);
+        intake_tell_resumed(intake, at);
+    }
+    if (is_in_doubt && ist_loop_now(intake->loop) >= intake->anew_at_ms)
+        intake_read_anew(intake);
 }
 
 void intake_tick(struct ist_timer *timer)
 {
     struct intake *intake = IST_CONTAINER(timer, struct intake, tick);
-    struct intake_site *at;
+    uint64_t now = ist_loop_now(intake->loop);
 
-    LIST_FOREACH(at, &intake->known, sibling)
-    {
-        find_lacks(intake, at);
-        resume(intake, at);
-    }
+    if (now - intake->heard_ms >= INTAKE_QUIET_MS)
+        intake->at_end_ms = now;
+    /* What is not written yet, or cannot come, is not lacking. */
+    if (intake->bus->is_up && STAILQ_EMPTY(&intake->writing))
+        look_at_sites(intake);
     start_chore(intake);
     ist_timer_arm_in(timer, intake->loop, TICK_MS, intake_tick);
 }
 
-/* Waiting for a position */
-
-static void end_wait(struct intake_wait *wait, int rc)
-{
-    LIST_REMOVE(wait, sibling);
-    ist_arena_fini(&wait->arena);
-    ist_op_finish(&wait->op, rc);
-}
-
-static void try_wait(struct intake_wait *wait)
-{
-    struct intake_site *at = wait->site->owner;
-    const struct numbers_kind *mine;
-
-    if (!at || ist_op_active(&wait->call.op) || wait->epoch == 0)
-        return;
-    mine = ours(wait->intake, at, wait->kind);
-    if (at->numbers.epoch != wait->epoch || !mine->known || mine->lacking ||
-        mine->position < wait->position)
-        return;
-    end_wait(wait, 0);
-}
-
-static int on_position(struct desk_call *call, const Isthmus__V1__Reply *reply)
-{
-    struct intake_wait *wait = IST_CONTAINER(call, struct intake_wait, call);
-
-    if (!reply->feed)
-        return 0;
-    wait->epoch = reply->feed->epoch;
-    for (size_t i = 0; i < reply->feed->n_kinds; i++) {
-        if (strcmp(reply->feed->kinds[i]->kind, wait->kind->name) == 0)
-            wait->position = reply->feed->kinds[i]->position;
-    }
-    return 0;
-}
-
-static void on_asked(struct ist_op *op)
-{
-    struct intake_wait *wait = IST_CONTAINER(op, struct intake_wait, call.op);
-
-    if (op->rc) {
-        wait->op.err = op->err;
-        end_wait(wait, op->rc);
-    } else if (wait->op.state == IST_OP_CANCELLING) {
-        end_wait(wait, -ECANCELED);
-    } else if (wait->epoch == 0) {
-        ist_err_set(&wait->op.err, DESK_FAILED, "its agent tells no changes");
-        end_wait(wait, DESK_FAILED);
-    } else {
-        try_wait(wait);
-    }
-}
-
-static void cancel_wait(struct ist_op *op)
-{
-    struct intake_wait *wait = IST_CONTAINER(op, struct intake_wait, op);
-
-    if (ist_op_active(&wait->call.op))
-        return; /* A child: it is cancelled too, and ends this. */
-    end_wait(wait, -ECANCELED);
-}
-
-void intake_wait_start(struct intake *intake, struct intake_wait *wait)
-{
-    Isthmus__V1__Position what = ISTHMUS__V1__POSITION__INIT;
-    Isthmus__V1__Call call = ISTHMUS__V1__CALL__INIT;
-
-    wait->intake = intake;
-    wait->epoch = wait->position = 0;
-    ist_op_begin(&wait->op, cancel_wait);
-    ist_arena_init(&wait->arena, 256U << 10);
-    LIST_INSERT_HEAD(&intake->waits, wait, sibling);
-    call.what_case = ISTHMUS__V1__CALL__WHAT_POSITION;
-    call.position = &what;
-    wait->call = (struct desk_call){
-        .site = wait->site, .arena = &wait->arena, .on_frame = on_position};
-    ist_op_prepare(&wait->call.op, intake->loop, &wait->op, 0, on_asked);
-    desk_call_start(intake->desk, &wait->call, &call);
-}
-
-void intake_sites_moved(struct intake *intake)
-{
-    struct intake_wait *wait, *next;
-
-    for (wait = LIST_FIRST(&intake->waits); wait; wait = next) {
-        next = LIST_NEXT(wait, sibling);
-        try_wait(wait);
-    }
-}
-
 void intake_sites_stop(struct intake *intake)
 {
-    struct intake_resync *resync, *next_resync;
-    struct intake_wait *wait, *next;
+    struct intake_resync *resync, *next;
 
-    for (resync = LIST_FIRST(&intake->resyncs); resync; resync = next_resync) {
-        next_resync = LIST_NEXT(resync, sibling);
+    for (resync = LIST_FIRST(&intake->resyncs); resync; resync = next) {
+        next = LIST_NEXT(resync, sibling);
         ist_op_cancel(&resync->call.op, -ECANCELED);
-    }
-    for (wait = LIST_FIRST(&intake->waits); wait; wait = next) {
-        next = LIST_NEXT(wait, sibling);
-        ist_op_cancel(&wait->op, -ECANCELED);
     }
 }

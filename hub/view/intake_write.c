@@ -3,6 +3,8 @@
 #include "view/intake_priv.h"
 
 #include "base/log.h"
+#include "base/utf8.h"
+#include "survey/survey.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -30,10 +32,55 @@ static void load_site(struct intake *intake, MDB_txn *txn,
 {
     struct intake_site *at = intake_site_of(intake, site);
     MDB_val key = view_val(site->name, strlen(site->name)), value;
+    char told[SITES_NAME_SIZE + 8];
 
     if (at && mdb_get(txn, intake->map, &key, &value) == 0 &&
         value.mv_size == sizeof(at->numbers))
         memcpy(&at->numbers, value.mv_data, sizeof(at->numbers));
+    intake_told_key(told, sizeof(told), site->name);
+    key = view_val(told, strlen(told));
+    if (at && mdb_get(txn, intake->map, &key, &value) == 0 &&
+        value.mv_size == sizeof(at->told))
+        memcpy(&at->told, value.mv_data, sizeof(at->told));
+}
+
+/* Sites that were removed while nobody looked. */
+static int load_removed(struct intake *intake, MDB_txn *txn)
+{
+    char name[SITES_NAME_SIZE];
+    MDB_cursor *cursor;
+    MDB_val key, value;
+    int rc = mdb_cursor_open(txn, intake->map, &cursor);
+
+    if (rc)
+        return rc;
+    while ((rc = mdb_cursor_get(cursor, &key, &value, MDB_NEXT)) == 0) {
+        if (key.mv_size >= sizeof(name) ||
+            memchr(key.mv_data, '#', key.mv_size))
+            continue;
+        memcpy(name, key.mv_data, key.mv_size);
+        name[key.mv_size] = '\0';
+        if (!sites_find(intake->sites, name))
+            intake_drop(intake, name);
+    }
+    mdb_cursor_close(cursor);
+    return rc == MDB_NOTFOUND ? 0 : rc;
+}
+
+int intake_forget(struct intake *intake, MDB_txn *txn, const char *name)
+{
+    char told[SITES_NAME_SIZE + 8];
+    MDB_val keys[2] = {view_val(name, strlen(name)), view_val(told, 0)};
+    int rc = 0;
+
+    intake_told_key(told, sizeof(told), name);
+    keys[1].mv_size = strlen(told);
+    for (size_t i = 0; i < IST_COUNT(keys) && rc == 0; i++) {
+        rc = mdb_del(txn, intake->map, &keys[i], NULL);
+        if (rc == MDB_NOTFOUND)
+            rc = 0;
+    }
+    return rc;
 }
 
 int intake_load(struct intake *intake, struct ist_err *err)
@@ -55,8 +102,9 @@ int intake_load(struct intake *intake, struct ist_err *err)
     }
     while ((site = sites_next(intake->sites, site)) != NULL)
         load_site(intake, txn, site);
+    rc = load_removed(intake, txn);
     mdb_txn_abort(txn);
-    return 0;
+    return ist_tree_fault(rc, "reading the sites' numbers", err);
 }
 
 /* One entry, in the pool */
@@ -137,10 +185,28 @@ static int take_news(struct applying *a, const Isthmus__V1__Event *event)
     return rc ? rc : append(a, &item);
 }
 
+static bool is_id_sound(const char *id)
+{
+    size_t len = strlen(id);
+
+    return len > 0 && len <= IST_ORDER_ID_MAX && ist_utf8_valid(id, len);
+}
+
+static bool is_record_sound(const Isthmus__V1__Record *record)
+{
+    if (!record || record->n_keys > IST_KIND_MEMBERS_MAX)
+        return false;
+    for (size_t i = 0; i < record->n_keys; i++) {
+        if (record->keys[i].len > IST_ORDER_KEY_MAX)
+            return false;
+    }
+    return is_id_sound(record->id) && survey_is_body_sound(&record->body);
+}
+
 static int do_upsert(struct applying *a, const struct ist_kind *kind,
                      const Isthmus__V1__Event *event)
 {
-    if (!event->change->record) {
+    if (!is_record_sound(event->change->record)) {
         a->intake->batch.counts.malformed++;
         return 0;
     }
@@ -152,6 +218,10 @@ static int do_upsert(struct applying *a, const struct ist_kind *kind,
 static int do_delete(struct applying *a, const struct ist_kind *kind,
                      const Isthmus__V1__Event *event)
 {
+    if (!is_id_sound(event->subject)) {
+        a->intake->batch.counts.malformed++;
+        return 0;
+    }
     a->intake->batch.counts.deletes++;
     return view_delete(a->intake->view, a->txn, a->at->site->name, kind,
                        event->subject, a->err);
@@ -199,8 +269,11 @@ static int take_change(struct applying *a, const Isthmus__V1__Event *event)
         return 0;
     }
     if (numbers_take_position(kind_numbers(a, kind), event->change->position) ==
-        NUMBERS_DOUBLE)
+        NUMBERS_DOUBLE) {
+        if (event->sequence == 0)
+            a->intake->batch.counts.doubles++;
         return 0;
+    }
     return ops[op](a, kind, event);
 }
 
@@ -228,13 +301,15 @@ static int take_message(struct intake *intake, MDB_txn *txn,
     bool restarted;
     int rc = 0;
 
-    if (!numbers_take_epoch(a.numbers, message->events->epoch, &restarted)) {
+    if (!numbers_take_epoch(a.numbers, message->events->epoch, message->is_live,
+                            &restarted)) {
         intake->batch.counts.doubles++;
         return 0;
     }
     if (restarted)
         rc = append_note(&a, "restarted", EVENTS_NOTICE,
-                         "its feed begins anew: the site has lost its log");
+                         "its feed begins anew: the site's agent has lost its "
+                         "log, and events in it that were not here yet");
     for (size_t i = 0; i < message->events->n_events && rc == 0; i++)
         rc = take_event(&a, message->events->events[i]);
     return rc;
@@ -290,13 +365,14 @@ static void take_over(struct intake_site *at)
             at->working->kinds[i].as_of_ms = was;
     }
     at->numbers = *at->working;
+    intake_site_moved(at);
 }
 
-static void forget_working(struct intake_messages *messages, bool committed)
+static void forget_working(struct intake *intake, bool committed)
 {
     struct intake_message *message;
 
-    STAILQ_FOREACH(message, messages, link)
+    STAILQ_FOREACH(message, &intake->writing, link)
     {
         struct intake_site *at = message->from;
 
@@ -350,13 +426,17 @@ static void retry(struct intake *intake, const struct ist_op *op)
 {
     uint64_t *backoff = &intake->batch.backoff_ms;
 
-    ist_log_error("intake", "the view stands still, trying again: %s",
-                  op->err.text);
-    forget_working(&intake->writing, false);
+    if (!intake->batch.trouble[0])
+        ist_log_error("intake", "the view stands still, trying again: %s",
+                      op->err.text);
+    snprintf(intake->batch.trouble, sizeof(intake->batch.trouble), "%.99s",
+             op->err.text);
+    forget_working(intake, false);
     *backoff = *backoff ? *backoff * 2 : BACKOFF_MIN_MS;
     if (*backoff > BACKOFF_MAX_MS)
         *backoff = BACKOFF_MAX_MS;
     if (op->rc == -ENOSPC && !ist_op_active(&intake->chore.write.op)) {
+        intake->chore.drop = NULL;
         ist_op_prepare(&intake->chore.write.op, intake->loop, NULL, 0,
                        on_room_made);
         ist_tree_write(intake->tree, &intake->chore.write, make_room);
@@ -372,14 +452,17 @@ static void on_committed(struct ist_op *op)
         retry(intake, op);
         return;
     }
+    if (intake->batch.trouble[0] && op->rc == 0)
+        ist_log_info("intake", "the view goes on");
+    intake->batch.trouble[0] = '\0';
     intake->batch.backoff_ms = 0;
-    forget_working(&intake->writing, op->rc == 0);
+    forget_working(intake, op->rc == 0);
     if (op->rc == 0)
         add_counts(&intake->counts, &intake->batch.counts);
     ack_all(intake);
     if (op->rc == 0) {
         events_log_committed(intake->log);
-        intake_sites_moved(intake);
+        intake_try_waits(intake);
     }
     if (!intake->closing)
         intake_write_next(intake);
@@ -403,12 +486,27 @@ static bool copy_numbers(struct intake *intake)
     return true;
 }
 
+/* Of sites that were removed since they came, or whose name was another's. */
+static void leave_out_removed(struct intake *intake)
+{
+    struct intake_message *message;
+
+    STAILQ_FOREACH(message, &intake->writing, link)
+    {
+        if (message->from &&
+            (message->from->site->state == SITES_REMOVED ||
+             intake_is_dropping(intake, message->from->site->name)))
+            message->from = NULL;
+    }
+}
+
 static void begin(struct intake *intake)
 {
+    leave_out_removed(intake);
     memset(&intake->batch.counts, 0, sizeof(intake->batch.counts));
     intake->batch.now_ms = ist_loop_wall(intake->loop);
     if (!copy_numbers(intake)) {
-        forget_working(&intake->writing, false);
+        forget_working(intake, false);
         ist_timer_arm_in(&intake->batch.again, intake->loop, BACKOFF_MAX_MS,
                          on_again);
         return;
@@ -423,7 +521,6 @@ void intake_write_next(struct intake *intake)
     if (!STAILQ_EMPTY(&intake->writing) || STAILQ_EMPTY(&intake->waiting))
         return;
     STAILQ_CONCAT(&intake->writing, &intake->waiting);
-    intake->n_waiting = 0;
     intake->batch.offset =
         STAILQ_LAST(&intake->writing, intake_message, link)->offset;
     begin(intake);

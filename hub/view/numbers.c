@@ -1,11 +1,14 @@
 #include "view/numbers.h"
 
-bool numbers_take_epoch(struct numbers *numbers, uint64_t epoch,
+bool numbers_take_epoch(struct numbers *numbers, uint64_t epoch, bool is_live,
                         bool *ret_restarted)
 {
-    *ret_restarted = epoch > numbers->epoch && numbers->epoch;
-    if (epoch <= numbers->epoch)
-        return epoch == numbers->epoch;
+    *ret_restarted = false;
+    if (epoch == numbers->epoch)
+        return true;
+    if (epoch < numbers->epoch && !is_live)
+        return false;
+    *ret_restarted = numbers->epoch != 0;
     numbers->epoch = epoch;
     numbers->sequence = 0;
     for (size_t i = 0; i < VIEW_KINDS_MAX; i++) {

@@ -28,9 +28,12 @@ enum numbers_verdict {
     NUMBERS_DOUBLE, /* It was taken before. */
 };
 
-/* Of a message: false, it is of an older feed and to be dropped.
- * '*ret_restarted': its feed begins anew, all kinds lack from now on. */
-bool numbers_take_epoch(struct numbers *, uint64_t epoch, bool *ret_restarted);
+/* Of a message: false, it is of an older feed and to be dropped; but one
+ * 'is_live', of which the site itself speaks now, is its feed whatever its
+ * number: clocks have been wrong. '*ret_restarted': its feed begins anew, all
+ * kinds lack from now on. */
+bool numbers_take_epoch(struct numbers *, uint64_t epoch, bool is_live,
+                        bool *ret_restarted);
 
 /* Of news. '*ret_due': the sequence that was due. */
 enum numbers_verdict numbers_take_sequence(struct numbers *, uint64_t sequence,
