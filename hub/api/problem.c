@@ -1,7 +1,5 @@
 #include "api/problem.h"
 
-#include "survey/survey.h"
-
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -60,58 +58,77 @@ static void put_text(struct ist_sb *out, const char *name, const char *text)
     ist_sb_json(out, text, strlen(text));
 }
 
-static void put_site(struct ist_sb *out, const struct survey_site *part)
+static void put_number(struct ist_sb *out, const char *name, uint64_t n)
 {
-    static const char *const states[] = {[SURVEY_WAITING] = "answered",
-                                         [SURVEY_ANSWERED] = "answered",
-                                         [SURVEY_FAILED] = "failed",
-                                         [SURVEY_STALE] = "stale"};
-    bool failed = part->state == SURVEY_FAILED;
+    char digits[24], *at = digits + sizeof(digits);
 
-    ist_sb_putc(out, '{');
-    put_text(out, "site", part->site->name);
-    ist_sb_printf(out, ",\"state\":\"%s\",\"age_ms\":", states[part->state]);
-    if (failed || part->age_ms == UINT64_MAX)
-        ist_sb_puts(out, "null");
+    do
+        *--at = (char) ('0' + n % 10);
+    while (n /= 10);
+    ist_sb_puts(out, name);
+    ist_sb_add(out, at, (size_t) (digits + sizeof(digits) - at));
+}
+
+static bool is_lacking(const struct api_site *site)
+{
+    return site->state != API_SITE_ANSWERED || site->n_skipped > 0;
+}
+
+size_t api_sites_lacking(const struct api_sites *sites)
+{
+    size_t n = 0;
+
+    for (size_t i = 0; i < sites->n; i++)
+        n += is_lacking(&sites->all[i]);
+    return n;
+}
+
+/* Many of them stand in every answer, so no printf. */
+static void put_site(struct ist_sb *out, const struct api_site *site)
+{
+    static const char *const states[] = {"answered", "stale", "failed"};
+    bool failed = site->state == API_SITE_FAILED;
+
+    ist_sb_puts(out, "{\"site\":\"");
+    ist_sb_puts(out, site->site->name);
+    ist_sb_puts(out, "\",\"state\":\"");
+    ist_sb_puts(out, states[site->state]);
+    if (failed || site->age_ms == UINT64_MAX)
+        ist_sb_puts(out, "\",\"age_ms\":null");
     else
-        ist_sb_printf(out, "%llu", (unsigned long long) part->age_ms);
-    ist_sb_printf(out, ",\"latency_ms\":%llu",
-                  (unsigned long long) part->latency_ms);
-    if (survey_site_lacks(part)) {
-        ist_sb_putc(out, ',');
-        put_text(out, "reason", part->err.text);
-    } else {
-        ist_sb_puts(out, ",\"reason\":null");
-    }
-    if (failed && part->err.http)
-        ist_sb_printf(out, ",\"upstream_status\":%d", part->err.http);
-    if (!failed && part->n_skipped)
-        ist_sb_printf(out, ",\"skipped\":%llu",
-                      (unsigned long long) part->n_skipped);
+        put_number(out, "\",\"age_ms\":", site->age_ms);
+    put_number(out, ",\"latency_ms\":", site->latency_ms);
+    ist_sb_putc(out, ',');
+    if (is_lacking(site))
+        put_text(out, "reason", site->reason);
+    else
+        ist_sb_puts(out, "\"reason\":null");
+    if (failed && site->http)
+        put_number(out, ",\"upstream_status\":", (uint64_t) site->http);
+    if (!failed && site->n_skipped)
+        put_number(out, ",\"skipped\":", site->n_skipped);
     ist_sb_putc(out, '}');
 }
 
-void api_problem_sites(struct ist_sb *out, const struct survey *survey,
+void api_problem_sites(struct ist_sb *out, const struct api_sites *sites,
                        bool lacking_only)
 {
     bool first = true;
 
     ist_sb_putc(out, '[');
-    for (uint32_t i = 0; i < survey->n_sites; i++) {
-        const struct survey_site *part = &survey->sites[i];
-
-        if (lacking_only && !survey_site_lacks(part))
+    for (size_t i = 0; i < sites->n; i++) {
+        if (lacking_only && !is_lacking(&sites->all[i]))
             continue;
         if (!first)
             ist_sb_putc(out, ',');
         first = false;
-        put_site(out, part);
+        put_site(out, &sites->all[i]);
     }
     ist_sb_putc(out, ']');
 }
 
 static void reply(struct ist_httpd_request *request, enum api_problem problem,
-                  int status, const struct survey *survey, const char *detail)
+                  int status, const struct api_sites *sites, const char *detail)
 {
     static const struct ist_httpd_header headers[] = {
         {"Content-Type", "application/problem+json"},
@@ -137,9 +154,9 @@ static void reply(struct ist_httpd_request *request, enum api_problem problem,
     ist_sb_putc(&out, ',');
     put_text(&out, "instance", request->id);
     ist_sb_printf(&out, ",\"code\":\"%s\"", rows[problem].code);
-    if (survey) {
+    if (sites) {
         ist_sb_puts(&out, ",\"sites\":");
-        api_problem_sites(&out, survey, true);
+        api_problem_sites(&out, sites, true);
     }
     ist_sb_puts(&out, "}\n");
     body = ist_sb_take(&out, &size);
@@ -148,7 +165,7 @@ static void reply(struct ist_httpd_request *request, enum api_problem problem,
 }
 
 void api_problem_reply(struct ist_httpd_request *request,
-                       enum api_problem problem, const struct survey *survey,
+                       enum api_problem problem, const struct api_sites *sites,
                        const char *fmt, ...)
 {
     char detail[1024];
@@ -157,7 +174,7 @@ void api_problem_reply(struct ist_httpd_request *request,
     va_start(args, fmt);
     vsnprintf(detail, sizeof(detail), fmt, args);
     va_end(args);
-    reply(request, problem, rows[problem].status, survey, detail);
+    reply(request, problem, rows[problem].status, sites, detail);
 }
 
 void api_problem_page(struct ist_sb *out)

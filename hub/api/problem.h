@@ -7,7 +7,33 @@
 #include "base/sb.h"
 #include "httpd/server.h"
 
-struct survey;
+#include "sites/registry.h"
+
+/* What became of a site that an answer is about. */
+enum api_site_state {
+    API_SITE_ANSWERED, /* Its rows are there. */
+    API_SITE_STALE,    /* Its last known rows are: it could not be asked. */
+    API_SITE_FAILED,   /* None of its rows is. */
+};
+
+struct api_site {
+    const struct sites_site *site;
+    enum api_site_state state;
+    uint64_t latency_ms;
+    uint64_t age_ms;    /* Of its rows; UINT64_MAX: not known. */
+    uint64_t n_skipped; /* Rows that it has and could not give. */
+    int http;           /* Status of its service when it failed, or 0. */
+    const char *reason; /* Of what is not an answer in full; borrowed. */
+};
+
+/* All sites that were chosen, in the order of their names. */
+struct api_sites {
+    const struct api_site *all;
+    size_t n;
+};
+
+/* How many did not give all that they have, as of now. */
+size_t api_sites_lacking(const struct api_sites *);
 
 enum api_problem {
     API_BAD_PARAMETER,
@@ -26,17 +52,17 @@ enum api_problem {
     API_INTERNAL,
 };
 
-/* Answers. 'survey' (may be NULL) names each site that failed or lacks rows. */
+/* Answers. 'sites' may be NULL; those of them that lack rows are named. */
 void api_problem_reply(struct ist_httpd_request *, enum api_problem,
-                       const struct survey *, const char *fmt, ...)
+                       const struct api_sites *, const char *fmt, ...)
     IST_PRINTF(4, 5);
 
 /* For refusals of the HTTP server itself, by their status. */
 void api_problem_refuse(void *arg, struct ist_httpd_request *, int status,
                         const char *reason);
 
-/* Appends the array of a survey's sites, "[{...}]". */
-void api_problem_sites(struct ist_sb *, const struct survey *,
+/* Appends them as an array, "[{...}]". */
+void api_problem_sites(struct ist_sb *, const struct api_sites *,
                        bool lacking_only);
 
 /* Appends the page that the "type" of every problem leads to, as HTML. */

@@ -17,8 +17,9 @@ struct api_part {
     struct sites_site *site;
     enum source source;
     struct intake_currency is;
-    struct intake_wait wait; /* With 'consistent'. */
-    struct survey_site told; /* What became of it. */
+    uint64_t latency_ms;
+    const struct survey_site *told; /* By the survey; NULL: it was not asked. */
+    const char *why;                /* It could not be asked; in the arena. */
 };
 
 /* The rows of some sites from the view */
@@ -27,14 +28,14 @@ static char **names_of(struct api_reading *reading, enum source a,
                        enum source b, size_t *ret_n)
 {
     char **names = ist_arena_alloc(reading->arena,
-                                   (reading->n_sites + 1) * sizeof(*names));
+                                   (reading->n_chosen + 1) * sizeof(*names));
     size_t n = 0;
 
-    for (size_t i = 0; names && i < reading->n_sites; i++) {
+    for (size_t i = 0; names && i < reading->n_chosen; i++) {
         enum source source = reading->parts[i].source;
 
         if (source == a || source == b)
-            names[n++] = reading->sites[i]->name;
+            names[n++] = reading->chosen[i]->name;
     }
     *ret_n = n;
     return names;
@@ -76,7 +77,7 @@ static int read_view(struct api_reading *reading, struct view_page *ret,
     struct view_query ask = {.kind = reading->kind,
                              .n_sort = reading->show_id ? 0 : query->n_sort,
                              .after = query->has_after ? &query->after : NULL,
-                             .limit = reading->show_id ? reading->n_sites
+                             .limit = reading->show_id ? reading->n_chosen
                                                        : query->limit};
 
     *ret = (struct view_page){0};
@@ -112,7 +113,7 @@ static int merge(struct api_reading *reading, const struct view_page *page,
                  const struct ist_merge *live)
 {
     struct ist_order order = order_of(reading);
-    size_t limit = reading->show_id ? reading->n_sites : reading->query->limit;
+    size_t limit = reading->show_id ? reading->n_chosen : reading->query->limit;
     size_t n_live = live ? live->n_page : 0, i = 0, j = 0, n = 0;
     struct ist_row_out *rows = ist_arena_alloc(
         reading->arena, (page->n_rows + n_live + 1) * sizeof(*rows));
@@ -140,30 +141,51 @@ static int merge(struct api_reading *reading, const struct view_page *page,
     return 0;
 }
 
-/* What became of each site, in the place where a survey says so. */
+static struct api_site told_by_survey(const struct api_part *part)
+{
+    const struct survey_site *told = part->told;
+
+    return (struct api_site){.site = part->site,
+                             .state = told->state == SURVEY_FAILED
+                                          ? API_SITE_FAILED
+                                          : API_SITE_ANSWERED,
+                             .latency_ms = told->latency_ms,
+                             .n_skipped = told->n_skipped,
+                             .http = told->err.http,
+                             .reason = told->err.text};
+}
+
+static struct api_site told_by_view(const struct api_part *part)
+{
+    static const enum api_site_state states[] = {[VIEW] = API_SITE_ANSWERED,
+                                                 [STALE] = API_SITE_STALE,
+                                                 [NONE] = API_SITE_FAILED};
+
+    return (struct api_site){.site = part->site,
+                             .state = states[part->source],
+                             .latency_ms = part->told ? part->told->latency_ms
+                                                      : part->latency_ms,
+                             .age_ms = part->is.age_ms,
+                             .http = part->told ? part->told->err.http : 0,
+                             .reason = part->told  ? part->told->err.text
+                                       : part->why ? part->why
+                                                   : part->is.why};
+}
+
 static int tell_sites(struct api_reading *reading)
 {
-    struct survey_site *sites = ist_arena_zalloc(
-        reading->arena, (reading->n_sites + 1) * sizeof(*sites));
+    struct api_site *sites = ist_arena_alloc(
+        reading->arena, (reading->n_chosen + 1) * sizeof(*sites));
 
     if (!sites)
         return -ENOMEM;
-    for (size_t i = 0; i < reading->n_sites; i++) {
+    for (size_t i = 0; i < reading->n_chosen; i++) {
         const struct api_part *part = &reading->parts[i];
 
-        sites[i] = part->told;
-        sites[i].site = part->site;
-        if (part->source == VIEW || part->source == STALE)
-            sites[i].age_ms = part->is.age_ms;
-        if (part->source == VIEW)
-            sites[i].state = SURVEY_ANSWERED;
-        else if (part->source == STALE)
-            sites[i].state = SURVEY_STALE;
-        else if (part->source == NONE)
-            sites[i].state = SURVEY_FAILED;
+        sites[i] =
+            part->source == LIVE ? told_by_survey(part) : told_by_view(part);
     }
-    reading->survey.sites = sites;
-    reading->survey.n_sites = (uint32_t) reading->n_sites;
+    reading->sites = (struct api_sites){sites, reading->n_chosen};
     return 0;
 }
 
@@ -199,13 +221,13 @@ static void on_surveyed(struct ist_op *op)
         return;
     }
     /* Those that were asked, in the same order. */
-    for (size_t i = 0, asked = 0; i < reading->n_sites; i++) {
+    for (size_t i = 0, asked = 0; i < reading->n_chosen; i++) {
         struct api_part *part = &reading->parts[i];
 
         if (part->source != LIVE)
             continue;
-        part->told = reading->survey.sites[asked++];
-        if (part->told.state == SURVEY_FAILED && reading->query->has_max_age)
+        part->told = &reading->survey.sites[asked++];
+        if (part->told->state == SURVEY_FAILED && reading->query->has_max_age)
             fall_back(part);
     }
     finish(reading, &reading->survey.merge);
@@ -216,12 +238,12 @@ static void ask_sites(struct api_reading *reading)
     struct survey *survey = &reading->survey;
     const struct api_query *query = reading->query;
     struct sites_site **live = ist_arena_alloc(
-        reading->arena, (reading->n_sites + 1) * sizeof(struct sites_site *));
+        reading->arena, (reading->n_chosen + 1) * sizeof(struct sites_site *));
     size_t n = 0;
 
-    for (size_t i = 0; live && i < reading->n_sites; i++) {
+    for (size_t i = 0; live && i < reading->n_chosen; i++) {
         if (reading->parts[i].source == LIVE)
-            live[n++] = reading->sites[i];
+            live[n++] = reading->chosen[i];
     }
     if (n == 0) {
         finish(reading, NULL);
@@ -242,18 +264,23 @@ static void ask_sites(struct api_reading *reading)
 
 /* Consistent reads */
 
+struct waiting {
+    struct intake_wait wait;
+    struct api_part *part;
+};
+
 static void on_waited(struct ist_op *op)
 {
-    struct api_part *part = IST_CONTAINER(op, struct api_part, wait.op);
+    struct api_part *part = IST_CONTAINER(op, struct waiting, wait.op)->part;
     struct api_reading *reading = part->reading;
 
     intake_currency(reading->api->intake, part->site, reading->kind, &part->is);
-    part->told.latency_ms = ist_loop_now(op->loop) - reading->started_ms;
+    part->latency_ms = ist_loop_now(op->loop) - reading->started_ms;
     if (op->rc == 0) {
         part->source = VIEW;
         part->is.age_ms = 0;
     } else {
-        part->told.err = op->err;
+        part->why = ist_arena_strdup(reading->arena, op->err.text);
         fall_back(part);
     }
     if (--reading->n_waiting == 0)
@@ -264,19 +291,27 @@ static void on_waited(struct ist_op *op)
 static void wait_for_sites(struct api_reading *reading)
 {
     uint64_t timeout = reading->query->deadline_ms * 9 / 10;
+    struct waiting *all = ist_arena_zalloc(
+        reading->arena, (reading->n_chosen + 1) * sizeof(*all));
 
-    reading->started_ms = ist_loop_now(reading->op.loop);
-    reading->n_waiting = reading->n_sites;
-    for (size_t i = 0; i < reading->n_sites; i++) {
-        struct api_part *part = &reading->parts[i];
-
-        part->wait.site = part->site;
-        part->wait.kind = reading->kind;
-        ist_op_prepare(&part->wait.op, reading->op.loop, &reading->op, timeout,
-                       on_waited);
-        intake_wait_start(reading->api->intake, &part->wait);
+    if (!all) {
+        ist_op_fail(&reading->op, -ENOMEM,
+                    "the question is over the cap of one request");
+        return;
     }
-    if (reading->n_sites == 0)
+    reading->started_ms = ist_loop_now(reading->op.loop);
+    reading->n_waiting = reading->n_chosen;
+    for (size_t i = 0; i < reading->n_chosen; i++) {
+        struct intake_wait *wait = &all[i].wait;
+
+        all[i].part = &reading->parts[i];
+        wait->site = reading->parts[i].site;
+        wait->kind = reading->kind;
+        ist_op_prepare(&wait->op, reading->op.loop, &reading->op, timeout,
+                       on_waited);
+        intake_wait_start(reading->api->intake, wait);
+    }
+    if (reading->n_chosen == 0)
         finish(reading, NULL);
 }
 
@@ -287,18 +322,18 @@ static bool choose_sites(struct api_reading *reading, struct sites_site **sites,
 {
     struct sites_site *site = NULL;
 
-    reading->n_sites = sites ? n : sites_count(reading->api->sites);
-    reading->sites = sites;
+    reading->n_chosen = sites ? n : sites_count(reading->api->sites);
+    reading->chosen = sites;
     if (!sites) {
-        reading->sites =
-            ist_arena_alloc(reading->arena, (reading->n_sites + 1) *
+        reading->chosen =
+            ist_arena_alloc(reading->arena, (reading->n_chosen + 1) *
                                                 sizeof(struct sites_site *));
-        for (size_t i = 0; reading->sites && i < reading->n_sites; i++)
-            reading->sites[i] = site = sites_next(reading->api->sites, site);
+        for (size_t i = 0; reading->chosen && i < reading->n_chosen; i++)
+            reading->chosen[i] = site = sites_next(reading->api->sites, site);
     }
     reading->parts = ist_arena_zalloc(
-        reading->arena, (reading->n_sites + 1) * sizeof(*reading->parts));
-    return reading->sites && reading->parts;
+        reading->arena, (reading->n_chosen + 1) * sizeof(*reading->parts));
+    return reading->chosen && reading->parts;
 }
 
 static void judge(struct api_part *part)
@@ -321,7 +356,6 @@ static void mark_away(struct api_part *part)
     if (part->source != VIEW || part->site->state == SITES_PRESENT)
         return;
     part->source = STALE;
-    ist_err_set(&part->told.err, DESK_ABSENT, "%s", part->is.why);
 }
 
 void api_reading_start(struct api_reading *reading, struct sites_site **sites,
@@ -333,9 +367,9 @@ void api_reading_start(struct api_reading *reading, struct sites_site **sites,
                     "the question is over the cap of one request");
         return;
     }
-    for (size_t i = 0; i < reading->n_sites; i++) {
+    for (size_t i = 0; i < reading->n_chosen; i++) {
         reading->parts[i].reading = reading;
-        reading->parts[i].site = reading->sites[i];
+        reading->parts[i].site = reading->chosen[i];
         judge(&reading->parts[i]);
         mark_away(&reading->parts[i]);
     }

@@ -11,6 +11,7 @@
 #define API_READING_H
 
 #include "api/api.h"
+#include "api/problem.h"
 #include "api/query.h"
 
 struct api_reading {
@@ -28,12 +29,13 @@ struct api_reading {
     const struct ist_row_out *rows; /* In order. */
     size_t n_rows;
     bool has_more;
-    struct survey survey; /* Its sites: what became of each, by name. */
+    struct api_sites sites; /* What became of each. */
 
     /* Private to reading.c. */
-    struct sites_site **sites; /* Chosen, by name. */
-    size_t n_sites;
+    struct sites_site **chosen; /* By name. */
+    size_t n_chosen;
     struct api_part *parts; /* One for each of them. */
+    struct survey survey;
     size_t n_waiting;
     uint64_t started_ms;
 };

@@ -109,6 +109,16 @@ static char *next_link(struct asking *asking)
                                 : ist_arena_strdup(&http->arena, link.data);
 }
 
+/* About: so that the answer need not be moved while it grows. */
+static size_t size_of(const struct api_reading *reading)
+{
+    size_t size = 4096 + 96 * reading->sites.n;
+
+    for (size_t i = 0; i < reading->n_rows; i++)
+        size += reading->rows[i].body.size + 64;
+    return size;
+}
+
 static void reply_list(struct asking *asking)
 {
     const struct api_reading *reading = &asking->reading;
@@ -118,6 +128,7 @@ static void reply_list(struct asking *asking)
 
     ist_sb_init(&out, 0);
     ist_sb_init(&value, 0);
+    ist_sb_reserve(&out, size_of(reading));
     ist_sb_puts(&out, "{\"items\":[");
     for (size_t i = 0; i < reading->n_rows; i++) {
         if (i)
@@ -133,7 +144,7 @@ static void reply_list(struct asking *asking)
         ist_sb_puts(&out, "null");
     }
     ist_sb_puts(&out, ",\"sites\":");
-    api_problem_sites(&out, &reading->survey, false);
+    api_problem_sites(&out, &reading->sites, false);
     ist_sb_puts(&out, "}\n");
     api_reply_json(asking->http, 200, &link, next ? 1 : 0, &out);
     ist_sb_fini(&value);
@@ -169,9 +180,8 @@ static void reply_absent(struct asking *asking)
 {
     const char *kind = asking->kind->name, *id = asking->reading.show_id;
 
-    if (survey_lacking(&asking->reading.survey))
-        api_problem_reply(asking->http, API_UNREACHABLE,
-                          &asking->reading.survey,
+    if (api_sites_lacking(&asking->reading.sites))
+        api_problem_reply(asking->http, API_UNREACHABLE, &asking->reading.sites,
                           "No %s '%.100s' at the sites that answered; it may "
                           "be at one that did not. Try again later.",
                           kind, id);
@@ -204,16 +214,16 @@ static void reply_object(struct asking *asking)
 static void on_read(struct ist_op *op)
 {
     struct asking *asking = IST_CONTAINER(op, struct asking, reading.op);
-    const struct survey *survey = &asking->reading.survey;
-    uint32_t n_lacking = op->rc ? 0 : survey_lacking(survey);
+    const struct api_sites *sites = &asking->reading.sites;
+    size_t n_lacking = op->rc ? 0 : api_sites_lacking(sites);
 
     if (op->rc)
         api_problem_reply(asking->http, API_INTERNAL, NULL, "%s", op->err.text);
     else if (n_lacking && asking->query.deny_partial)
-        api_problem_reply(asking->http, API_PARTIAL, survey,
-                          "%u of %u sites did not answer in full, and "
+        api_problem_reply(asking->http, API_PARTIAL, sites,
+                          "%zu of %zu sites did not answer in full, and "
                           "partial=deny was asked for.",
-                          n_lacking, survey->n_sites);
+                          n_lacking, sites->n);
     else if (asking->reading.show_id)
         reply_object(asking);
     else

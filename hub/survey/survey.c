@@ -457,8 +457,7 @@ void survey_start(struct survey *survey, struct desk *desk,
 
 bool survey_site_lacks(const struct survey_site *part)
 {
-    return part->state == SURVEY_FAILED || part->state == SURVEY_STALE ||
-           part->n_skipped > 0;
+    return part->state == SURVEY_FAILED || part->n_skipped > 0;
 }
 
 uint32_t survey_lacking(const struct survey *survey)

@@ -29,8 +29,6 @@ enum survey_state {
     SURVEY_ANSWERED, /* Its rows are in the page, all that belong there and
                       * are not skipped. */
     SURVEY_FAILED,   /* None of its rows is; err says why. */
-    SURVEY_STALE,    /* Not by a survey itself: it failed (err), and what was
-                      * last known of its rows is in the page. */
 };
 
 /* One site's part. */
@@ -42,7 +40,6 @@ struct survey_site {
     Isthmus__V1__Failure__Code failure; /* With err.code DESK_FAILED. */
     uint64_t n_skipped; /* Rows that it has and could not give, of which some
                          * may belong in the page; err.text says why. */
-    uint64_t age_ms;    /* Of the rows; 0: they are its answer. */
 
     /* Private to survey.c. */
     struct desk_call call;

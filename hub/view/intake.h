@@ -57,7 +57,8 @@ struct intake_currency {
     uint64_t age_ms; /* Since the rows were surely all that the site knew;
                       * UINT64_MAX: never. */
     uint64_t position;
-    char why[160]; /* Not current: the reason, one sentence. */
+    const char *why; /* Not current: the reason, one sentence; else "". Borrowed
+                      * until the site is heard again. */
 };
 
 void intake_currency(struct intake *, const struct sites_site *,

@@ -133,11 +133,10 @@ void intake_currency(struct intake *intake, const struct sites_site *site,
     const struct numbers_kind *mine;
     const char *why;
 
-    *ret = (struct intake_currency){.age_ms = UINT64_MAX};
-    if (!at) {
-        snprintf(ret->why, sizeof(ret->why), "nothing was heard of it yet");
+    *ret = (struct intake_currency){.age_ms = UINT64_MAX,
+                                    .why = "nothing was heard of it yet"};
+    if (!at)
         return;
-    }
     mine = &at->numbers.kinds[view_kind_number(intake->view, kind)];
     why = why_not(at, mine, feed);
     ret->known = mine->known;
@@ -146,7 +145,7 @@ void intake_currency(struct intake *intake, const struct sites_site *site,
     ret->position = mine->position;
     if (mine->known && mine->as_of_ms)
         ret->age_ms = now > mine->as_of_ms ? now - mine->as_of_ms : 0;
-    snprintf(ret->why, sizeof(ret->why), "%s", why ? why : "");
+    ret->why = why ? why : "";
 }
 
 /* Resync */
