@@ -251,7 +251,7 @@ static bool is_lacking(const struct intake *intake,
 static bool is_place_wrong(const struct intake *intake, uint64_t since)
 {
     return ist_loop_now(intake->loop) - since >= INTAKE_ANEW_MS &&
-           intake->heard_ms < since;
+           intake->heard_ms <= since;
 }
 
 /* Returns whether the place in the stream is in doubt. */

@@ -54,6 +54,10 @@ struct hall {
     struct desk desk;
     struct peer peers[PEERS_MAX];
     size_t n_peers;
+
+    /* Who else is told of sites that change; NULL: nobody. */
+    sites_changed_fn *on_change;
+    void *on_change_arg;
 };
 
 /* Moves the clock by so much, at least; on a real loop, lets it move. */
@@ -267,7 +271,11 @@ static inline void on_hall_down(struct ist_bus *bus, const struct ist_err *err)
 static inline void on_hall_site(void *owner, struct sites_site *site,
                                 unsigned changes)
 {
-    desk_site_changed(&((struct hall *) owner)->desk, site, changes);
+    struct hall *hall = owner;
+
+    desk_site_changed(&hall->desk, site, changes);
+    if (hall->on_change)
+        hall->on_change(hall->on_change_arg, site, changes);
 }
 
 static const struct ist_bus_events hall_events = {.down = on_hall_down};

@@ -1,266 +1,6 @@
 /* The intake on the in-memory bus: what sites publish, in order and out of it,
  * sound and hostile. */
-#include "view/intake.h"
-
-#include "../scratch.h"
-#include "../survey/peers.h"
-
-#define ENTRIES_MAX 16
-
-struct box {
-    struct hall *hall;
-    char dir[SCRATCH_SIZE];
-    struct ist_tree *tree;
-    struct view *view;
-    struct events_log *log;
-    struct intake *intake;
-    bool closed;
-    struct ist_err err;
-    struct ist_arena arena;
-    /* Of the log, when it was last read. */
-    char actions[512];
-    size_t n_items;
-};
-
-static void open_it(struct box *box)
-{
-    static const struct events_conf events = {.keep_ms = 86400000,
-                                              .keep_items = 10000};
-    static const struct intake_conf conf = {
-        .batch_max = 16, .skew_ms = 30000, .resync_ms = 1000};
-    struct ist_tree_conf tree = {.path = scratch_path(box->dir, "hub.db"),
-                                 .size_max = 32U << 20,
-                                 .maps_max = 16};
-    struct hall *hall = box->hall;
-
-    box->tree = ist_tree_open(&hall->loop, &tree, &box->err);
-    box->view = view_open(box->tree, &box->err);
-    box->log = events_log_open(box->tree, &events, &box->err);
-    box->intake = intake_open(&hall->loop, hall->bus, &hall->desk, hall->sites,
-                              &hall->self, box->tree, box->view, box->log,
-                              &conf, &box->err);
-    assert_non_null(box->intake);
-    intake_up(box->intake);
-}
-
-static void on_closed(void *arg)
-{
-    ((struct box *) arg)->closed = true;
-}
-
-static void close_it(struct box *box)
-{
-    box->closed = false;
-    intake_close(box->intake, on_closed, box);
-    for (int i = 0; i < 1000 && !box->closed; i++)
-        hall_run(box->hall, 5);
-    assert_true(box->closed);
-    events_log_free(box->log);
-    view_free(box->view);
-    ist_tree_free(box->tree);
-}
-
-static int setup(void **state)
-{
-    static const struct ist_mem_queue_args stream = {.stream = true};
-    struct box *box = calloc(1, sizeof(*box));
-
-    scratch_make(box->dir);
-    box->hall = hall_new(2);
-    ist_mem_queue_with(box->hall->broker, "evt.stream", &stream);
-    ist_mem_bind(box->hall->broker, "evt.stream", "x.evt", "*.*.*.#");
-    ist_arena_init(&box->arena, 16U << 20);
-    open_it(box);
-    *state = box;
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    struct box *box = *state;
-
-    close_it(box);
-    hall_free(box->hall);
-    ist_arena_fini(&box->arena);
-    scratch_drop(box->dir);
-    free(box);
-    return 0;
-}
-
-/* What a site says */
-
-struct said {
-    Isthmus__V1__Events events;
-    Isthmus__V1__Event entries[ENTRIES_MAX], *at[ENTRIES_MAX];
-    Isthmus__V1__Change changes[ENTRIES_MAX];
-    Isthmus__V1__Record records[ENTRIES_MAX];
-    ProtobufCBinaryData keys[ENTRIES_MAX][3];
-};
-
-#define TEXT(text) ((char *) (uintptr_t) (text))
-
-static void said_init(struct said *said, uint64_t epoch)
-{
-    memset(said, 0, sizeof(*said));
-    isthmus__v1__events__init(&said->events);
-    said->events.epoch = epoch;
-    said->events.events = said->at;
-}
-
-/* 'op' of a server; -1: news of no resource. Sequence 0: no news. */
-static Isthmus__V1__Event *say(struct said *said, int op, uint64_t position,
-                               uint64_t sequence, const char *id)
-{
-    size_t i = said->events.n_events++;
-    Isthmus__V1__Event *entry = &said->entries[i];
-    Isthmus__V1__Change *change = &said->changes[i];
-    Isthmus__V1__Record *record = &said->records[i];
-
-    said->at[i] = entry;
-    isthmus__v1__event__init(entry);
-    isthmus__v1__change__init(change);
-    isthmus__v1__record__init(record);
-    entry->sequence = sequence;
-    entry->service = TEXT("compute");
-    entry->kind = TEXT("server");
-    entry->action = TEXT("updated");
-    entry->subject = TEXT(id);
-    entry->text = TEXT("a server was updated");
-    if (op < 0)
-        return entry;
-    entry->change = change;
-    change->op = (Isthmus__V1__Change__Op) op;
-    change->position = position;
-    if (op != ISTHMUS__V1__CHANGE__OP__UPSERT)
-        return entry;
-    change->record = record;
-    record->id = TEXT(id);
-    said->keys[i][0] = (ProtobufCBinaryData){strlen(id), (uint8_t *) TEXT(id)};
-    said->keys[i][1] = (ProtobufCBinaryData){6, (uint8_t *) TEXT("ACTIVE")};
-    said->keys[i][2] = (ProtobufCBinaryData){2, (uint8_t *) TEXT("p1")};
-    record->keys = said->keys[i];
-    record->n_keys = 3;
-    record->body = (ProtobufCBinaryData){2, (uint8_t *) TEXT("{}")};
-    return entry;
-}
-
-enum { UPSERT, DELETE, BEGIN, END };
-
-static void publish_raw(struct peer *peer, const void *body, size_t size)
-{
-    struct ist_letter letter = {
-        .kind = IST_KIND_EVENT, .body = body, .body_size = size};
-    char key[32];
-
-    snprintf(key, sizeof(key), "%s.feed.batch", peer->name);
-    peer_send(peer, &letter, "x.evt", key);
-    hall_run(peer->hall, 20);
-}
-
-static void publish(struct peer *peer, const struct said *said)
-{
-    struct ist_arena arena;
-    size_t size;
-    const void *body;
-
-    ist_arena_init(&arena, 4U << 20);
-    body = ist_pack(&said->events, &arena, &size);
-    assert_non_null(body);
-    publish_raw(peer, body, size);
-    ist_arena_fini(&arena);
-}
-
-/* Two servers, stated whole: positions 1 to 4. */
-static void state_two(struct peer *peer, uint64_t epoch)
-{
-    struct said said;
-
-    said_init(&said, epoch);
-    say(&said, BEGIN, 1, 0, "");
-    say(&said, UPSERT, 2, 0, "one");
-    say(&said, UPSERT, 3, 0, "two");
-    say(&said, END, 4, 0, "");
-    publish(peer, &said);
-}
-
-static void publish_one(struct peer *peer, uint64_t epoch, int op,
-                        uint64_t position, uint64_t sequence, const char *id)
-{
-    struct said said;
-
-    said_init(&said, epoch);
-    say(&said, op, position, sequence, id);
-    publish(peer, &said);
-}
-
-/* What is known then */
-
-static size_t n_rows(struct box *box, const char *site)
-{
-    char *sites[] = {TEXT(site)};
-    struct view_query query = {.kind = ist_kind_find("server"),
-                               .sites = sites,
-                               .n_sites = 1,
-                               .limit = 100};
-    struct view_page page;
-
-    assert_int_equal(
-        view_page(box->view, &query, &box->arena, &page, &box->err), 0);
-    return page.n_rows;
-}
-
-static bool on_item(void *arg, const struct events_item *item)
-{
-    struct box *box = arg;
-    size_t len = strlen(box->actions);
-
-    snprintf(box->actions + len, sizeof(box->actions) - len, "%s:%s ",
-             item->site, item->action);
-    box->n_items++;
-    return true;
-}
-
-static const char *log_of(struct box *box)
-{
-    uint64_t last;
-
-    box->actions[0] = '\0';
-    box->n_items = 0;
-    events_log_read(box->log, 0, 1000, on_item, box, &last, &box->err);
-    return box->actions;
-}
-
-/* The site says how far its feed is. */
-static void presence(struct box *box, struct peer *peer, uint64_t epoch,
-                     uint64_t position, uint64_t next_sequence)
-{
-    Isthmus__V1__Presence presence = ISTHMUS__V1__PRESENCE__INIT;
-    Isthmus__V1__FeedState feed = ISTHMUS__V1__FEED_STATE__INIT;
-    Isthmus__V1__KindPosition kind = ISTHMUS__V1__KIND_POSITION__INIT;
-    Isthmus__V1__KindPosition *kinds[] = {&kind};
-    struct sites_site *site = sites_find(box->hall->sites, peer->name);
-
-    kind.kind = TEXT("server");
-    kind.position = position;
-    kind.notified = true;
-    feed.epoch = epoch;
-    feed.next_sequence = next_sequence;
-    feed.n_kinds = 1;
-    feed.kinds = kinds;
-    presence.feed = &feed;
-    sites_presence(box->hall->sites, site, &presence,
-                   ist_loop_wall(&box->hall->loop));
-    intake_site_changed(box->intake, site, SITES_CHANGE_HEARD);
-}
-
-static struct intake_currency currency(struct box *box, struct peer *peer)
-{
-    struct intake_currency is;
-
-    intake_currency(box->intake, sites_find(box->hall->sites, peer->name),
-                    ist_kind_find("server"), &is);
-    return is;
-}
+#include "box.h"
 
 static void test_in_order(void **state)
 {
@@ -442,18 +182,18 @@ static void test_interrupted_and_resumed(void **state)
     presence(box, peer, 9, 5, 2);
     hall_run(box->hall, SITES_ABSENT_MS + 100);
     assert_int_equal(site->state, SITES_ABSENT);
-    intake_site_changed(box->intake, site, SITES_CHANGE_STATE);
     hall_run(box->hall, 10);
-    assert_string_equal(log_of(box),
-                        "sa:updated sa:unreachable sa:interrupted ");
+    assert_string_equal(
+        log_of(box),
+        "sa:updated sb:unreachable sa:unreachable sa:interrupted ");
     assert_false(currency(box, peer).current);
     presence(box, peer, 9, 6, 3); /* It is back, and has more to say. */
-    intake_site_changed(box->intake, site, SITES_CHANGE_STATE);
     hall_run(box->hall, 10);
     publish_one(peer, 9, DELETE, 6, 2, "three");
     hall_run(box->hall, 1500);
-    assert_string_equal(log_of(box), "sa:updated sa:unreachable sa:interrupted "
-                                     "sa:reachable sa:updated sa:resumed ");
+    assert_string_equal(
+        log_of(box), "sa:updated sb:unreachable sa:unreachable sa:interrupted "
+                     "sa:reachable sa:updated sa:resumed ");
 }
 
 /* Waiting until the view is as far as the site */
@@ -544,8 +284,7 @@ static void test_removed(void **state)
     struct box *box = *state;
 
     state_two(&box->hall->peers[0], 9);
-    intake_site_changed(box->intake, sites_find(box->hall->sites, "sa"),
-                        SITES_CHANGE_REMOVED);
+    hall_replace(box->hall, 0);
     hall_run(box->hall, 3000);
     assert_int_equal(n_rows(box, "sa"), 0);
 }
