@@ -48,6 +48,9 @@ struct os_service {
     const char *message; /* Path of the sentence in an error: "*.message",
                           * where "*" is whatever the only member is. */
     unsigned page_max;   /* Records of one page, at most. */
+
+    /* Where its notifications are published, by its own default. */
+    const char *exchange;
 };
 
 #define OS_NATIVE_MAX   6

@@ -13,6 +13,7 @@ static const struct os_service services[] = {
         .paging = OS_PAGING_LINKS_NEXT,
         .message = "error.message",
         .page_max = 1000,
+        .exchange = "keystone",
     },
     {
         .name = "compute",
@@ -25,6 +26,7 @@ static const struct os_service services[] = {
         .sorting = OS_SORTING_PAIRS,
         .message = "*.message",
         .page_max = 1000,
+        .exchange = "nova",
     },
     {
         .name = "network",
@@ -35,6 +37,7 @@ static const struct os_service services[] = {
         .sorting = OS_SORTING_PAIRS,
         .message = "NeutronError.message",
         .page_max = 1000,
+        .exchange = "neutron",
     },
     {
         .name = "image",
@@ -45,6 +48,7 @@ static const struct os_service services[] = {
         .sorting = OS_SORTING_LIST,
         .message = "message",
         .page_max = 1000,
+        .exchange = "glance",
     },
     {
         .name = "volume",
@@ -57,6 +61,7 @@ static const struct os_service services[] = {
         .sorting = OS_SORTING_LIST,
         .message = "*.message",
         .page_max = 1000,
+        .exchange = "openstack", /* Not "cinder": oslo's default. */
     },
 };
 

@@ -68,7 +68,8 @@ struct ist_json_element {
 typedef int ist_json_element_fn(void *arg, const struct ist_json_element *);
 
 /* What to look for. Borrowed, with all it points to, until _fini(). A path is
- * made of member names joined by dots; a name with a dot cannot be asked for.
+ * made of member names joined by dots, or, where names have dots themselves,
+ * by slashes, with one in front: "/oslo.message".
  * No sibling may lie within the collection or within another sibling. */
 struct ist_json_want {
     /* Path from the root to an array, whose elements are handed out, or to an

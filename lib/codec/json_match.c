@@ -8,13 +8,14 @@
 
 static void path_init(struct ist_json_path *path, const char *text)
 {
-    const char *at = text;
+    const char *between = *text == '/' ? "/" : ".", *at = text;
 
     *path = (struct ist_json_path){.text = text};
     if (*text == '\0')
         return;
+    at += *text == '/';
     for (;;) {
-        size_t len = strcspn(at, ".");
+        size_t len = strcspn(at, between);
 
         assert(path->n_parts < IST_JSON_PARTS_MAX);
         assert(len > 0 && len <= IST_JSON_KEY_MAX);

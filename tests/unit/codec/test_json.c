@@ -436,6 +436,15 @@ static void test_types_and_find(void **state)
     assert_int_equal(ist_json_type(slice("-1")), IST_JSON_NUMBER);
     assert_int_equal(ist_json_type(slice("true")), IST_JSON_TRUE);
     assert_int_equal(ist_json_type(slice("\"\"")), IST_JSON_STRING);
+    /* Names with dots in them. */
+    doc = slice("{\"a.b\": {\"c.d\": 1, \"c\": {\"d\": null}}}");
+    assert_int_equal(ist_json_type(ist_json_find(doc, "/a.b/c.d")),
+                     IST_JSON_NUMBER);
+    assert_int_equal(ist_json_type(ist_json_find(doc, "/a.b/c/d")),
+                     IST_JSON_NULL);
+    assert_int_equal(ist_json_type(ist_json_find(doc, "/a.b")),
+                     IST_JSON_OBJECT);
+    assert_int_equal(ist_json_type(ist_json_find(doc, "a.b")), IST_JSON_ABSENT);
 }
 
 static int count(void *arg, const struct ist_json_element *e)
