@@ -10,6 +10,7 @@
 #include "conf/clouds.h"
 #include "conf/start.h"
 #include "feed/feed.h"
+#include "feed/notify.h"
 #include "http/client.h"
 #include "io/daemon.h"
 #include "keys/keys.h"
@@ -63,6 +64,7 @@ struct agent {
     struct serve_conf serve_conf;
     struct os_conf os_conf;
     struct feed_conf feed_conf;
+    struct notify_conf notify_conf;
 
     struct keys keys;
     struct policy *policy;
@@ -72,7 +74,8 @@ struct agent {
     struct ist_bus *bus;
     char seen_path[PATH_MAX];
     struct ist_seen_conf seen_conf;
-    struct feed *feed; /* NULL: it is not enabled. */
+    struct feed *feed;     /* NULL: it is not enabled. */
+    struct notify *events; /* NULL: none are listened to. */
     struct serve serve;
     struct serve_commands commands;
     struct agent_metrics metrics;
@@ -82,14 +85,15 @@ struct agent {
 
     struct ist_daemon daemon;
     struct ist_notify notify;
-    bool feed_closed, bus_closed, cloud_closed, http_closed, page_closed;
+    bool events_closed, feed_closed, bus_closed, cloud_closed, http_closed,
+        page_closed;
 };
 
 #define AGENT_TABLES(a)                                                        \
     {                                                                          \
         {agent_rows, &(a)->conf}, {ist_amqp_rows, &(a)->bus_conf},             \
             {serve_rows, &(a)->serve_conf}, {os_rows, &(a)->os_conf},          \
-            {feed_rows, &(a)->feed_conf},                                      \
+            {feed_rows, &(a)->feed_conf}, {notify_rows, &(a)->notify_conf},    \
     }
 
 /* Configuration */
@@ -264,6 +268,11 @@ static void on_heard(void *arg)
 
 /* Going down */
 
+static void on_events_closed(void *arg)
+{
+    ((struct agent *) arg)->events_closed = true;
+}
+
 static void on_feed_closed(void *arg)
 {
     ((struct agent *) arg)->feed_closed = true;
@@ -297,6 +306,10 @@ static bool say_goodbye(void *arg)
         serve_presence(&agent->serve, true);
     serve_stop(&agent->serve);
     serve_commands_stop(&agent->commands);
+    if (agent->events)
+        notify_close(IST_TAKE(agent->events), on_events_closed, agent);
+    else
+        agent->events_closed = true;
     return true;
 }
 
@@ -305,7 +318,8 @@ static bool answers_over(void *arg)
     struct agent *agent = arg;
 
     if (agent->serve.n_open || agent->commands.n_open || !agent->page_closed ||
-        ist_op_active(&agent->warm_up.op) || keys_busy(&agent->keys))
+        !agent->events_closed || ist_op_active(&agent->warm_up.op) ||
+        keys_busy(&agent->keys))
         return false;
     agent->serve.feed = NULL;
     if (agent->feed)
@@ -442,18 +456,28 @@ static int open_feed(struct agent *agent, struct ist_err *err)
     return agent->feed ? 0 : err->code;
 }
 
+/* They only serve the feed. */
+static int open_events(struct agent *agent, struct ist_err *err)
+{
+    if (!agent->feed || !agent->notify_conf.transport_url_file)
+        return 0;
+    agent->events = notify_open(&agent->loop, &agent->notify_conf,
+                                agent->conf.site, agent->feed, err);
+    return agent->events ? 0 : err->code;
+}
+
 static int open_page(struct agent *agent, struct ist_err *err)
 {
-    return agent_metrics_open(&agent->metrics, &agent->loop,
-                              agent->conf.metrics, &agent->serve,
-                              &agent->commands, agent->bus, agent->feed, err);
+    return agent_metrics_open(
+        &agent->metrics, &agent->loop, agent->conf.metrics, &agent->serve,
+        &agent->commands, agent->bus, agent->feed, agent->events, err);
 }
 
 static int open_all(struct agent *agent, struct ist_err *err)
 {
     static int (*const parts[])(struct agent *, struct ist_err *) = {
         open_identity, open_policy, open_openstack, name_record,
-        open_serve,    open_feed,   open_page,
+        open_serve,    open_feed,   open_events,    open_page,
     };
 
     for (size_t i = 0; i < IST_COUNT(parts); i++) {

@@ -54,6 +54,19 @@ static void collect_feed(struct agent_metrics *m)
     ist_metric_set(&m->feed_outbox_bytes, (double) counts->outbox_bytes);
 }
 
+static void collect_events(struct agent_metrics *m)
+{
+    const struct notify_counts *counts = notify_counts(m->events);
+
+    ist_metric_set(&m->notifications, (double) counts->wanted, "wanted");
+    ist_metric_set(&m->notifications,
+                   (double) (counts->received - counts->wanted), "other");
+    for (int i = NOTIFY_FINE + 1; i < NOTIFY_FAULTS; i++)
+        ist_metric_set(&m->notifications_bad, (double) counts->faults[i],
+                       notify_fault_name((enum notify_fault) i));
+    ist_metric_set(&m->notifying, (double) counts->told);
+}
+
 static void collect(struct ist_metrics_collector *collector)
 {
     struct agent_metrics *m =
@@ -63,6 +76,8 @@ static void collect(struct ist_metrics_collector *collector)
     collect_commands(m);
     if (m->feed)
         collect_feed(m);
+    if (m->events)
+        collect_events(m);
     ist_metric_set(&m->bus_up, m->bus->is_up ? 1 : 0);
     ist_metric_set(&m->bus_connects, (double) m->bus->n_connects);
     ist_metric_set(&m->bus_dropped, (double) m->bus->n_dropped);
@@ -128,6 +143,14 @@ static const struct {
                                        "Entries that wait for the bus.")},
     {N(feed_outbox_bytes),
      IST_GAUGE("isthmus_feed_outbox_bytes", "Their bytes.")},
+    {N(notifications),
+     IST_COUNTER("isthmus_notifications_total",
+                 "Notifications of the site's services.", "use")},
+    {N(notifications_bad),
+     IST_COUNTER("isthmus_notifications_bad_total",
+                 "Those that could not be used, by reason.", "reason")},
+    {N(notifying), IST_GAUGE("isthmus_notifying_services",
+                             "Services that tell their changes now.")},
 };
 
 static struct ist_metric *at(struct agent_metrics *m, size_t offset)
@@ -189,10 +212,13 @@ int agent_metrics_open(struct agent_metrics *m, struct ist_loop *loop,
                        const char *listen, const struct serve *serve,
                        const struct serve_commands *commands,
                        const struct ist_bus *bus, const struct feed *feed,
-                       struct ist_err *err)
+                       const struct notify *events, struct ist_err *err)
 {
-    *m = (struct agent_metrics){
-        .serve = serve, .commands = commands, .bus = bus, .feed = feed};
+    *m = (struct agent_metrics){.serve = serve,
+                                .commands = commands,
+                                .bus = bus,
+                                .feed = feed,
+                                .events = events};
     ist_metrics_init(&m->registry);
     ist_process_init(&m->process, &m->registry);
     for (size_t i = 0; i < IST_COUNT(rows); i++) {

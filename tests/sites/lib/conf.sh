@@ -15,6 +15,7 @@ render() {
 }
 
 rabbit_url() { echo "rabbit://$S:$(secret rabbit)@127.0.0.1:$RABBIT_PORT/$S"; }
+listener_url() { echo "rabbit://$S-listener:$(secret listener)@127.0.0.1:$RABBIT_PORT/$S"; }
 db_url() { echo "mysql+pymysql://$S:$(secret db)@localhost/${S}_"; }
 db_args() { echo "?unix_socket=$DB_SOCKET&charset=utf8"; }
 schema_url() { echo "$(db_url)$1$(db_args)"; }
