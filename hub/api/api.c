@@ -17,6 +17,9 @@ const struct ist_row api_rows[] = {
     {"api.requests", IST_ROW_U64, offsetof(struct api_conf, requests_max),
      "256", 1, 100000, 0,
      "Requests that wait for sites at once; more are answered 503, busy."},
+    {"api.watchers", IST_ROW_U64, offsetof(struct api_conf, watchers_max),
+     "1000", 1, 100000, 0,
+     "Streams of events at once; more are answered 503, busy."},
     IST_ROW_END,
 };
 
@@ -108,6 +111,8 @@ const struct api_route api_routes[] = {
     {"GET", "/api/v1/sites", false, api_list_sites},
     {"GET", "/api/v1/sites/{name}", false, api_show_site},
     {"GET", "/api/v1/search", false, api_search},
+    {"GET", "/api/v1/events", false, api_list_events},
+    {"GET", "/api/v1/events/stream", false, api_stream_events},
     {"GET", "/api/v1/{kind}", false, api_list_resources},
     {"GET", "/api/v1/{kind}/{id}", false, api_show_resource},
 };
@@ -283,6 +288,7 @@ int api_open(struct api *api, struct ist_loop *loop, struct desk *desk,
                         .metrics = metrics,
                         .health = health,
                         .conf = *conf};
+    ist_sb_init(&api->watch_text, 0);
     rc = read_token(api, err);
     if (rc)
         return rc;
@@ -301,5 +307,6 @@ void api_set_view(struct api *api, struct view *view, struct intake *intake,
 
 void api_close(struct api *api, void (*closed)(void *), void *arg)
 {
+    ist_sb_fini(&api->watch_text);
     ist_httpd_close(IST_TAKE(api->httpd), closed, arg);
 }

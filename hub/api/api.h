@@ -16,6 +16,7 @@ struct api_conf {
     char *token_file;        /* One line: the bearer token of the admin. */
     uint64_t request_memory; /* Arena of one request to sites. */
     uint64_t requests_max;   /* Open at once; above: 503. */
+    uint64_t watchers_max;   /* Streams of events at once; above: 503. */
 };
 
 extern const struct ist_row api_rows[];
@@ -35,7 +36,9 @@ struct api {
     struct api_conf conf;
     uint8_t token_hash[32];
     uint64_t n_open; /* Requests that wait for sites. */
-    bool stopping;   /* Set by the hub: new requests are answered 503. */
+    uint64_t n_watchers;
+    struct ist_sb watch_text; /* Of the watcher at work. */
+    bool stopping; /* Set by the hub: new requests are answered 503. */
     struct ist_httpd *httpd; /* Owned. */
 };
 
@@ -62,10 +65,11 @@ struct api_request {
 
 typedef void api_handler_fn(const struct api_request *);
 
-/* resources.c, sites.c, search.c */
+/* resources.c, sites.c, search.c, events.c */
 api_handler_fn api_list_resources, api_show_resource;
 api_handler_fn api_list_sites, api_show_site;
 api_handler_fn api_search;
+api_handler_fn api_list_events, api_stream_events;
 
 /* Sends a whole JSON document and frees it; when 'out' has failed, 500. */
 void api_reply_json(struct ist_httpd_request *, int status,

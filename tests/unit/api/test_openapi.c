@@ -1,6 +1,7 @@
 /* openapi.json says what the code does: the same routes, the same parameters,
  * and every status that an error can have. */
 #include "api/api.h"
+#include "api/events_query.h"
 #include "api/problem.h"
 #include "api/query.h"
 
@@ -137,6 +138,8 @@ static void test_every_parameter_is_described(void **state)
     (void) state;
     check_params("/api/v1/{kind}", api_query_list_names);
     check_params("/api/v1/{kind}/{id}", api_query_show_names);
+    check_params("/api/v1/events", api_events_list_names);
+    check_params("/api/v1/events/stream", api_events_stream_names);
 }
 
 static bool has_status(json_t *op, int status)

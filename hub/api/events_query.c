@@ -1,0 +1,244 @@
+#include "api/events_query.h"
+
+#include "base/parse.h"
+
+#include <errno.h>
+#include <string.h>
+#include <time.h>
+
+struct reading {
+    struct api_events_query *query;
+    uint64_t wall_ms;
+    struct ist_err *err;
+};
+
+typedef int read_fn(struct reading *, const char *name, const char *value);
+
+static int bad(struct reading *r, const char *name, const char *must)
+{
+    return ist_err_set(r->err, -EINVAL, "%s: %s", name, must);
+}
+
+/* 'n' digits as a number; -1 if they are not. */
+static int digits(const char **at, int n)
+{
+    int value = 0;
+
+    for (int i = 0; i < n; i++) {
+        char c = (*at)[i];
+
+        if (c < '0' || c > '9')
+            return -1;
+        value = value * 10 + (c - '0');
+    }
+    *at += n;
+    return value;
+}
+
+/* Thousandths, from as many digits as there are (20 at most). */
+static bool parse_fraction(const char **at, uint64_t *ret_ms)
+{
+    int weight = 100, n = 0;
+
+    for (*ret_ms = 0; **at >= '0' && **at <= '9'; (*at)++, n++) {
+        *ret_ms += (uint64_t) (**at - '0') * (uint64_t) weight;
+        weight /= 10;
+    }
+    return n > 0 && n <= 20;
+}
+
+/* A '+' that nobody encoded has become a space. */
+static bool parse_zone(const char **at, int64_t *ret_s)
+{
+    char sign = *(*at)++;
+    int hours, minutes;
+
+    *ret_s = 0;
+    if (sign == 'Z' || sign == 'z')
+        return true;
+    if (sign != '+' && sign != '-' && sign != ' ')
+        return false;
+    hours = digits(at, 2);
+    if (hours < 0 || hours > 23 || *(*at)++ != ':')
+        return false;
+    minutes = digits(at, 2);
+    *ret_s = (hours * 60 + minutes) * 60 * (sign == '-' ? -1 : 1);
+    return minutes >= 0 && minutes <= 59;
+}
+
+bool api_time_parse(const char *text, uint64_t *ret_ms)
+{
+    static const struct {
+        char behind;
+        int n, min, max;
+    } parts[] = {{'-', 4, 1970, 9999}, {'-', 2, 1, 12}, {'T', 2, 1, 31},
+                 {':', 2, 0, 23},      {':', 2, 0, 59}, {'\0', 2, 0, 60}};
+    int value[6];
+    const char *at = text;
+    uint64_t ms = 0;
+    int64_t zone, seconds;
+    struct tm tm;
+
+    for (size_t i = 0; i < IST_COUNT(parts); i++) {
+        value[i] = digits(&at, parts[i].n);
+        if (value[i] < parts[i].min || value[i] > parts[i].max)
+            return false;
+        if (parts[i].behind && *at != parts[i].behind &&
+            !(parts[i].behind == 'T' && *at == 't'))
+            return false;
+        at += parts[i].behind != '\0';
+    }
+    if (*at == '.' && (at++, !parse_fraction(&at, &ms)))
+        return false;
+    if (!parse_zone(&at, &zone) || *at)
+        return false;
+    tm = (struct tm){.tm_year = value[0] - 1900,
+                     .tm_mon = value[1] - 1,
+                     .tm_mday = value[2],
+                     .tm_hour = value[3],
+                     .tm_min = value[4],
+                     .tm_sec = value[5]};
+    seconds = timegm(&tm);
+    if (tm.tm_mon != value[1] - 1 || seconds < zone) /* February 30. */
+        return false;
+    *ret_ms = (uint64_t) (seconds - zone) * 1000 + ms;
+    return true;
+}
+
+/* A time, or a duration that lies before now. */
+static bool read_time(const struct reading *r, const char *value, uint64_t *ret)
+{
+    uint64_t ago;
+
+    if (api_time_parse(value, ret))
+        return true;
+    if (!ist_parse_ms(value, &ago))
+        return false;
+    *ret = ago < r->wall_ms ? r->wall_ms - ago : 0;
+    return true;
+}
+
+static int read_from(struct reading *r, const char *name, const char *value)
+{
+    struct api_events_query *query = r->query;
+    enum api_events_from from = API_EVENTS_TIME;
+
+    if (strcmp(value, "now") == 0)
+        from = API_EVENTS_NOW;
+    else if (strcmp(value, "oldest") == 0)
+        from = API_EVENTS_OLDEST;
+    else if (!read_time(r, value, &query->from_ms))
+        return bad(r, name,
+                   "must be now, oldest, a time as 2026-11-25T08:00:00Z, or "
+                   "how long ago, as 1h");
+    if (query->from != API_EVENTS_AFTER) /* The exact place wins. */
+        query->from = from;
+    return 0;
+}
+
+static int read_until(struct reading *r, const char *name, const char *value)
+{
+    uint64_t ahead;
+
+    if ((*value == '+' || *value == ' ') && ist_parse_ms(value + 1, &ahead)) {
+        r->query->until_ms = r->wall_ms + ahead;
+        return 0;
+    }
+    if (read_time(r, value, &r->query->until_ms))
+        return 0;
+    return bad(r, name,
+               "must be a time as 2026-11-25T08:00:00Z, how long ago, as 1h, "
+               "or how long from now, as +1h");
+}
+
+static int read_after(struct reading *r, const char *name, const char *value)
+{
+    if (!ist_parse_u64(value, 0, UINT64_MAX - 1, &r->query->after))
+        return bad(r, name, "must be the number of an event");
+    r->query->from = API_EVENTS_AFTER;
+    return 0;
+}
+
+static int read_limit(struct reading *r, const char *name, const char *value)
+{
+    r->query->has_limit = true;
+    if (ist_parse_u64(value, 1, API_EVENTS_LIMIT_MAX, &r->query->limit))
+        return 0;
+    return bad(r, name, "must be a whole number from 1 to 1000");
+}
+
+static int read_follow(struct reading *r, const char *name, const char *value)
+{
+    r->query->follow = strcmp(value, "1") == 0 || strcmp(value, "true") == 0;
+    if (r->query->follow || strcmp(value, "0") == 0 ||
+        strcmp(value, "false") == 0)
+        return 0;
+    return bad(r, name, "must be 1 or 0");
+}
+
+static int read_filter(struct reading *r, const char *name, const char *value)
+{
+    if (!*value)
+        return bad(r, name, "has an empty value: leave it out to ask for all");
+    return events_filter_set(&r->query->filter, name, value, r->err);
+}
+
+static const struct {
+    const char *name;
+    bool list, stream;
+    read_fn *read;
+} rows[] = {
+    {"site", true, true, read_filter},     {"type", true, true, read_filter},
+    {"kind", true, true, read_filter},     {"project", true, true, read_filter},
+    {"severity", true, true, read_filter}, {"since", true, false, read_from},
+    {"from", false, true, read_from},      {"after", true, true, read_after},
+    {"until", true, true, read_until},     {"limit", true, false, read_limit},
+    {"follow", true, false, read_follow},
+};
+
+const char *const api_events_list_names[] = {
+    "site",  "type",  "kind",  "project", "severity", "since",
+    "after", "until", "limit", "follow",  NULL};
+const char *const api_events_stream_names[] = {"site",    "type",     "kind",
+                                               "project", "severity", "from",
+                                               "after",   "until",    NULL};
+
+static int read_param(struct reading *r, const struct ist_httpd_param *param,
+                      bool is_stream)
+{
+    for (size_t i = 0; i < IST_COUNT(rows); i++) {
+        if (strcmp(rows[i].name, param->name) == 0 &&
+            (is_stream ? rows[i].stream : rows[i].list))
+            return rows[i].read(r, rows[i].name, param->value);
+    }
+    return ist_err_set(r->err, -EINVAL,
+                       "'%.40s' is not a parameter of this request",
+                       param->name);
+}
+
+int api_events_query(struct api_events_query *query,
+                     const struct ist_httpd_param *params, size_t n,
+                     bool is_stream, uint64_t wall_ms, struct ist_err *err)
+{
+    struct reading r = {query, wall_ms, err};
+    int rc = 0;
+
+    *query = (struct api_events_query){
+        .until_ms = UINT64_MAX, .limit = 100, .follow = is_stream};
+    for (size_t i = 0; rc == 0 && i < n; i++) {
+        for (size_t j = 0; j < i; j++) {
+            if (strcmp(params[i].name, params[j].name) == 0)
+                return ist_err_set(err, -EINVAL,
+                                   "'%.40s' is given twice: put several "
+                                   "values into one, with commas",
+                                   params[i].name);
+        }
+        rc = read_param(&r, &params[i], is_stream);
+    }
+    return rc;
+}
+
+void api_events_query_fini(struct api_events_query *query)
+{
+    events_filter_fini(&query->filter);
+}
