@@ -13,13 +13,15 @@
 #include <sys/stat.h>
 
 #define READERS_MAX 64
-#define BATCH_MAX   1024 /* Writes of one transaction. */
+#define RESERVE_MIN (4U << 20) /* Beyond the cap. */
+#define BATCH_MAX   1024       /* Writes of one transaction. */
 
 STAILQ_HEAD(writes, ist_write);
 
 struct ist_tree {
     struct ist_loop *loop;
     MDB_env *env;
+    uint64_t size_max;
     struct writes waiting, running;
     struct ist_work work;
     struct ist_err err;
@@ -67,7 +69,8 @@ static int open_env(struct ist_tree *tree, const struct ist_tree_conf *conf,
         return rc;
     rc = mdb_env_create(&tree->env);
     if (rc == 0)
-        rc = mdb_env_set_mapsize(tree->env, conf->size_max);
+        rc = mdb_env_set_mapsize(
+            tree->env, conf->size_max + conf->size_max / 16 + RESERVE_MIN);
     if (rc == 0)
         rc = mdb_env_set_maxdbs(tree->env, conf->maps_max);
     if (rc == 0)
@@ -90,6 +93,7 @@ struct ist_tree *ist_tree_open(struct ist_loop *loop,
         return NULL;
     }
     tree->loop = loop;
+    tree->size_max = conf->size_max;
     STAILQ_INIT(&tree->waiting);
     STAILQ_INIT(&tree->running);
     return open_env(tree, conf, err) ? ist_tree_free(tree) : tree;
@@ -141,7 +145,31 @@ int ist_tree_read(struct ist_tree *tree, MDB_txn **ret, struct ist_err *err)
                           "reading the view's file", err);
 }
 
-void ist_tree_room(struct ist_tree *tree, uint64_t *ret_used, uint64_t *ret_max)
+/* LMDB keeps the pages that are free again in a map of its own, 0: lists of
+ * them, each with its length in front. */
+static uint64_t free_pages(struct ist_tree *tree)
+{
+    uint64_t n = 0;
+    MDB_cursor *cursor;
+    MDB_val key, value;
+    MDB_txn *txn;
+    size_t len;
+
+    if (mdb_txn_begin(tree->env, NULL, MDB_RDONLY, &txn))
+        return 0;
+    if (mdb_cursor_open(txn, 0, &cursor) == 0) {
+        while (mdb_cursor_get(cursor, &key, &value, MDB_NEXT) == 0) {
+            memcpy(&len, value.mv_data, sizeof(len));
+            n += len;
+        }
+        mdb_cursor_close(cursor);
+    }
+    mdb_txn_abort(txn);
+    return n;
+}
+
+/* What was ever used, and of that what is used now. */
+static void look(struct ist_tree *tree, bool exactly, uint64_t *ret_used)
 {
     MDB_envinfo info;
     MDB_stat stat;
@@ -149,7 +177,24 @@ void ist_tree_room(struct ist_tree *tree, uint64_t *ret_used, uint64_t *ret_max)
     mdb_env_info(tree->env, &info);
     mdb_env_stat(tree->env, &stat);
     *ret_used = (info.me_last_pgno + 1) * stat.ms_psize;
-    *ret_max = info.me_mapsize;
+    if (exactly)
+        *ret_used -= free_pages(tree) * stat.ms_psize;
+}
+
+void ist_tree_room(struct ist_tree *tree, uint64_t *ret_used, uint64_t *ret_max)
+{
+    look(tree, true, ret_used);
+    *ret_max = tree->size_max;
+}
+
+static bool is_full(struct ist_tree *tree)
+{
+    uint64_t used;
+
+    look(tree, false, &used);
+    if (used >= tree->size_max)
+        look(tree, true, &used);
+    return used >= tree->size_max;
 }
 
 /* Writing */
@@ -159,8 +204,11 @@ static int apply_all(struct ist_work *work)
     struct ist_tree *tree = IST_CONTAINER(work, struct ist_tree, work);
     struct ist_write *write;
     MDB_txn *txn;
-    int rc = mdb_txn_begin(tree->env, NULL, 0, &txn);
+    int rc;
 
+    if (!STAILQ_FIRST(&tree->running)->makes_room && is_full(tree))
+        return ist_tree_fault(MDB_MAP_FULL, "writing", &tree->err);
+    rc = mdb_txn_begin(tree->env, NULL, 0, &txn);
     if (rc)
         return ist_tree_fault(rc, "beginning to write", &tree->err);
     STAILQ_FOREACH(write, &tree->running, link)
@@ -195,13 +243,14 @@ static void on_applied(struct ist_op *op)
 
 static void run_next(struct ist_tree *tree)
 {
-    struct ist_write *write;
+    struct ist_write *write = STAILQ_FIRST(&tree->waiting);
+    bool makes_room = write && write->makes_room;
 
-    if (!STAILQ_EMPTY(&tree->running) || STAILQ_EMPTY(&tree->waiting))
+    if (!STAILQ_EMPTY(&tree->running) || !write)
         return;
     for (unsigned n = 0; n < BATCH_MAX; n++) {
         write = STAILQ_FIRST(&tree->waiting);
-        if (!write)
+        if (!write || write->makes_room != makes_room)
             break;
         STAILQ_REMOVE_HEAD(&tree->waiting, link);
         write->queued = false;
@@ -222,13 +271,26 @@ static void cancel(struct ist_op *op)
     ist_op_finish(op, -ECANCELED);
 }
 
-void ist_tree_write(struct ist_tree *tree, struct ist_write *write,
-                    ist_write_fn *apply)
+static void begin(struct ist_tree *tree, struct ist_write *write,
+                  ist_write_fn *apply, bool makes_room)
 {
     write->tree = tree;
     write->apply = apply;
     write->queued = true;
+    write->makes_room = makes_room;
     ist_op_begin(&write->op, cancel);
     STAILQ_INSERT_TAIL(&tree->waiting, write, link);
     run_next(tree);
+}
+
+void ist_tree_write(struct ist_tree *tree, struct ist_write *write,
+                    ist_write_fn *apply)
+{
+    begin(tree, write, apply, false);
+}
+
+void ist_tree_make_room(struct ist_tree *tree, struct ist_write *write,
+                        ist_write_fn *apply)
+{
+    begin(tree, write, apply, true);
 }

@@ -25,8 +25,10 @@ struct ist_tree;
 
 struct ist_tree_conf {
     const char *path;  /* Of the file; made with mode 0600. */
-    uint64_t size_max; /* Bytes; a write that needs more ends with -ENOSPC.
-                        * Address space is taken at once, disk as needed. */
+    uint64_t size_max; /* Bytes in use; at it writes end with -ENOSPC, but
+                        * those that make room. The file may be larger by a
+                        * sixteenth and 4 MiB, kept for them. Address space is
+                        * taken at once, disk as needed. */
     unsigned maps_max; /* Named maps. */
 };
 
@@ -67,18 +69,24 @@ struct ist_write {
 
     /* Private to tree.c. */
     struct ist_tree *tree;
-    bool queued;
+    bool queued, makes_room;
     STAILQ_ENTRY(ist_write) link;
 };
 
 /* In the order of the calls. */
 void ist_tree_write(struct ist_tree *, struct ist_write *, ist_write_fn *apply);
+/* The same for one that deletes: it goes through at the cap too, for deleting
+ * takes some room before it gives any. Never shares a transaction with others.
+ */
+void ist_tree_make_room(struct ist_tree *, struct ist_write *,
+                        ist_write_fn *apply);
 
 /* What LMDB said, as a fault with a sentence that begins with 'what'. 0 for 0.
  * MDB_NOTFOUND is -ENOENT, MDB_MAP_FULL is -ENOSPC, damage is -EUCLEAN. */
 int ist_tree_fault(int mdb_rc, const char *what, struct ist_err *err);
 
-/* Of the file: bytes in use, and the cap. For metrics and for trimming. */
+/* Of the file: bytes in use, and the cap. For metrics and for trimming; costs a
+ * walk over what is free, so nothing for each request. */
 void ist_tree_room(struct ist_tree *, uint64_t *ret_used, uint64_t *ret_max);
 
 #endif

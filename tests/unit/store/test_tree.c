@@ -165,7 +165,7 @@ static void test_cancelled_while_waiting(void **state)
 static void test_cap(void **state)
 {
     struct box *box = *state;
-    struct put big = {.size = 2 * SIZE}, small = {0};
+    struct put big = {.size = 8 * SIZE}, small = {0};
     uint64_t used, max;
 
     put(box, &big, "big");
@@ -177,6 +177,76 @@ static void test_cap(void **state)
     ist_tree_room(box->tree, &used, &max);
     assert_int_equal(max, SIZE);
     assert_in_range(used, 1, SIZE);
+}
+
+static int apply_delete(struct ist_write *write, MDB_txn *txn,
+                        struct ist_err *err)
+{
+    struct put *put = IST_CONTAINER(write, struct put, write);
+    MDB_val key = {strlen(put->key), (void *) put->key};
+
+    return ist_tree_fault(mdb_del(txn, put->box->map, &key, NULL), "deleting",
+                          err);
+}
+
+static void drop(struct box *box, struct put *put, const char *key)
+{
+    put->box = box;
+    put->key = key;
+    ist_op_prepare(&put->write.op, &box->loop, NULL, 0, on_put);
+    ist_tree_make_room(box->tree, &put->write, apply_delete);
+}
+
+/* Filled to the cap, emptied and filled again, many times: it never comes to
+ * where nothing can be deleted, nor does it grow. */
+static void test_full_and_emptied(void **state)
+{
+    struct box *box = *state;
+    unsigned n, n_first = 0;
+    uint64_t used, max;
+    char key[16];
+
+    for (unsigned round = 0; round < 20; round++) {
+        struct put one = {.size = 3000}, del = {0};
+
+        for (n = 0; n < 1000 && one.write.op.rc == 0; n++) {
+            snprintf(key, sizeof(key), "%04u", n);
+            put(box, &one, key);
+            ist_loop_run(&box->loop);
+        }
+        assert_int_equal(one.write.op.rc, -ENOSPC);
+        if (!round)
+            n_first = n;
+        assert_in_range(n, n_first - 20, n_first + 20);
+        ist_tree_room(box->tree, &used, &max);
+        assert_in_range(used, SIZE, SIZE + (64U << 10));
+        for (unsigned i = 0; i < n - 1; i++) {
+            snprintf(key, sizeof(key), "%04u", i);
+            drop(box, &del, key);
+            ist_loop_run(&box->loop);
+            assert_int_equal(del.write.op.rc, 0);
+        }
+        ist_tree_room(box->tree, &used, &max);
+        assert_in_range(used, 1, SIZE / 4);
+    }
+}
+
+/* One that makes room is not undone by what waits beside it. */
+static void test_making_room_shares_nothing(void **state)
+{
+    struct box *box = *state;
+    struct put a = {0}, b = {0}, c = {0}, d = {.fails = -EINVAL};
+
+    put(box, &a, "a");
+    put(box, &b, "b");
+    drop(box, &c, "a");
+    put(box, &d, "d");
+    ist_loop_run(&box->loop);
+    assert_int_equal(b.write.op.rc, 0);
+    assert_int_equal(c.write.op.rc, 0);
+    assert_int_equal(d.write.op.rc, -EINVAL);
+    assert_true(holds(box, "b"));
+    assert_false(holds(box, "a"));
 }
 
 static void test_refuses_what_others_read(void **state)
@@ -221,6 +291,9 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_cancelled_while_waiting, setup,
                                         teardown),
         cmocka_unit_test_setup_teardown(test_cap, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_full_and_emptied, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_making_room_shares_nothing, setup,
+                                        teardown),
         cmocka_unit_test_setup_teardown(test_refuses_what_others_read, setup,
                                         teardown),
         cmocka_unit_test_setup_teardown(test_refuses_what_is_no_tree, setup,
