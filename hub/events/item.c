@@ -8,6 +8,10 @@
 #include <inttypes.h>
 #include <string.h>
 
+#define TIME_MAX_MS                                                            \
+    253402300799999ULL /* The year 9999: RFC 3339 ends there.                  \
+                        */
+
 enum { SITE, ORIGIN, SERVICE, KIND, ACTION, SUBJECT, PROJECT, TEXT, TEXTS };
 
 static const struct {
@@ -127,11 +131,14 @@ void events_item_write(struct ist_sb *out, const struct events_item *item)
     struct record record = {.received_ms = item->received_ms,
                             .epoch = item->epoch,
                             .sequence = item->sequence,
-                            .time_ms = item->time_ms,
+                            .time_ms = item->time_ms <= TIME_MAX_MS
+                                           ? item->time_ms
+                                           : item->received_ms,
                             .severity = (uint8_t) item->severity};
     struct events_item clean = *item;
     size_t start = out->len, at, json;
 
+    clean.time_ms = record.time_ms;
     ist_sb_add(out, &record, sizeof(record));
     for (size_t i = 0; i < TEXTS; i++) {
         const char *text = *text_of(&clean, i);

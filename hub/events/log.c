@@ -16,6 +16,7 @@
 #include <string.h>
 
 #define POSTS_MAX    1000
+#define RETRY_MS     1000
 #define NAME_MAX_LEN 100
 #define EPOCH                                                                  \
     "\x01"                                                                     \
@@ -52,8 +53,9 @@ struct events_log {
     struct events_counts counts;
 
     struct posts waiting, writing;
-    size_t n_waiting;
+    size_t n_waiting, n_writing;
     struct ist_write write;
+    struct ist_timer retry;
 };
 
 /* Severities */
@@ -208,6 +210,10 @@ struct events_log *events_log_free(struct events_log *log)
         return NULL;
     assert(!ist_op_active(&log->write.op));
     ist_timer_disarm(&log->wake);
+    ist_timer_disarm(&log->retry);
+    if (log->n_waiting)
+        ist_log_warn("events", "%zu events of the hub were not written",
+                     log->n_waiting);
     free_posts(&log->waiting);
     free(log);
     return NULL;
@@ -494,30 +500,6 @@ static int write_posts(struct ist_write *write, MDB_txn *txn,
 
 static void start_writing(struct events_log *log);
 
-static void on_written(struct ist_op *op)
-{
-    struct events_log *log = IST_CONTAINER(op, struct events_log, write.op);
-
-    if (op->rc) {
-        ist_log_error("events", "events of the hub are lost: %s", op->err.text);
-        log->counts.dropped++;
-    }
-    free_posts(&log->writing);
-    events_log_committed(log);
-    start_writing(log);
-}
-
-static void start_writing(struct events_log *log)
-{
-    if (STAILQ_EMPTY(&log->waiting) || ist_op_active(&log->write.op))
-        return;
-    STAILQ_CONCAT(&log->writing, &log->waiting);
-    log->n_waiting = 0;
-    ist_op_prepare(&log->write.op, ist_tree_loop(log->tree), NULL, 0,
-                   on_written);
-    ist_tree_write(log->tree, &log->write, write_posts);
-}
-
 static void drop_oldest(struct events_log *log)
 {
     struct post *post = STAILQ_FIRST(&log->waiting);
@@ -529,6 +511,52 @@ static void drop_oldest(struct events_log *log)
     if (log->counts.dropped++ % POSTS_MAX == 0)
         ist_log_warn("events", "too many events of the hub at once: the oldest "
                                "that wait are dropped");
+}
+
+static void on_retry(struct ist_timer *timer)
+{
+    start_writing(IST_CONTAINER(timer, struct events_log, retry));
+}
+
+/* They stay the oldest of those that wait. */
+static void write_again(struct events_log *log, const struct ist_err *err)
+{
+    ist_log_error("events",
+                  "events of the hub cannot be written, trying "
+                  "again: %s",
+                  err->text);
+    STAILQ_CONCAT(&log->writing, &log->waiting);
+    STAILQ_CONCAT(&log->waiting, &log->writing);
+    log->n_waiting += log->n_writing;
+    while (log->n_waiting > POSTS_MAX)
+        drop_oldest(log);
+    ist_timer_arm_in(&log->retry, ist_tree_loop(log->tree), RETRY_MS, on_retry);
+}
+
+static void on_written(struct ist_op *op)
+{
+    struct events_log *log = IST_CONTAINER(op, struct events_log, write.op);
+
+    if (op->rc) {
+        write_again(log, &op->err);
+        return;
+    }
+    free_posts(&log->writing);
+    events_log_committed(log);
+    start_writing(log);
+}
+
+static void start_writing(struct events_log *log)
+{
+    if (STAILQ_EMPTY(&log->waiting) || ist_op_active(&log->write.op) ||
+        ist_timer_armed(&log->retry))
+        return;
+    STAILQ_CONCAT(&log->writing, &log->waiting);
+    log->n_writing = log->n_waiting;
+    log->n_waiting = 0;
+    ist_op_prepare(&log->write.op, ist_tree_loop(log->tree), NULL, 0,
+                   on_written);
+    ist_tree_write(log->tree, &log->write, write_posts);
 }
 
 void events_post(struct events_log *log, const struct events_item *item)
@@ -559,7 +587,8 @@ void events_post(struct events_log *log, const struct events_item *item)
 
 bool events_log_busy(const struct events_log *log)
 {
-    return ist_op_active(&log->write.op) || !STAILQ_EMPTY(&log->waiting);
+    return ist_op_active(&log->write.op) ||
+           (!STAILQ_EMPTY(&log->waiting) && !ist_timer_armed(&log->retry));
 }
 
 /* Places */

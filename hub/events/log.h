@@ -98,10 +98,10 @@ struct events_follower {
 void events_log_follow(struct events_log *, struct events_follower *);
 void events_log_unfollow(struct events_follower *);
 
-/* An event of the hub's own: queued, appended by the next transaction. Borrowed
- * until the call returns; 'site' may be "hub". origin, epoch, sequence are
- * filled in. At most 1,000 wait; then the oldest is dropped, counted and
- * logged. */
+/* An event of the hub's own: queued, appended by the next transaction, which is
+ * tried again until it succeeds. Borrowed until the call returns; 'site' may be
+ * "hub". origin, epoch, sequence are filled in. At most 1,000 wait; then the
+ * oldest is dropped, counted and logged. */
 void events_post(struct events_log *, const struct events_item *);
 
 /* A reader's own place that survives a restart ("noc", "webhook-<id>"). The
@@ -110,7 +110,8 @@ uint64_t events_place_get(struct events_log *, const char *name);
 int events_place_put(struct events_log *, MDB_txn *, const char *name,
                      uint64_t id, struct ist_err *err);
 
-/* An event of the hub's own waits to be written: not to be freed yet. */
+/* Events of the hub's own are being written: not to be freed yet. Those that
+ * failed and wait to be tried again do not count: freeing loses them. */
 bool events_log_busy(const struct events_log *);
 
 struct events_counts {

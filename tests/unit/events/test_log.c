@@ -406,6 +406,68 @@ static void test_posts(void **state)
     assert_int_equal(numbers[1], 6);
 }
 
+static int apply_failing(struct ist_write *write, MDB_txn *txn,
+                         struct ist_err *err)
+{
+    (void) write, (void) txn;
+    return ist_err_set(err, -EIO, "no such luck");
+}
+
+static void on_failed(struct ist_op *op)
+{
+    assert_int_equal(op->rc, -EIO);
+}
+
+/* What shares a transaction with them fails: they are written later, in their
+ * order. */
+static void test_posts_that_fail(void **state)
+{
+    struct box *box = *state;
+    struct events_item first = item(1, "first"), second = item(2, "second");
+    struct ist_write failing;
+
+    box->n_items = 0;
+    ist_op_prepare(&box->write.op, &box->loop, NULL, 0, on_written);
+    ist_tree_write(box->tree, &box->write, apply);
+    events_post(box->log, &first);
+    ist_op_prepare(&failing.op, &box->loop, NULL, 0, on_failed);
+    ist_tree_write(box->tree, &failing, apply_failing);
+    run(box, 10);
+    assert_int_equal(read_from(box, 0, 10), 0);
+    assert_false(events_log_busy(box->log));
+    events_post(box->log, &second);
+    run(box, 2000);
+    assert_int_equal(read_from(box, 0, 10), 2);
+    assert_string_equal(box->texts[0], "first");
+    assert_string_equal(box->texts[1], "second");
+    assert_int_equal(events_log_counts(box->log)->dropped, 0);
+    assert_int_equal(events_log_counts(box->log)->appended, 2);
+}
+
+static bool check_time(void *arg, const struct events_item *item)
+{
+    (void) arg;
+    assert_int_equal(item->time_ms, NOW);
+    assert_non_null(memmem(item->json.data, item->json.size,
+                           "\"time\":\"2027-01-15T08:00:00.000Z\"", 33));
+    return true;
+}
+
+/* A time that RFC 3339 cannot write is not the site's to set. */
+static void test_absurd_time(void **state)
+{
+    struct box *box = *state;
+    struct events_item one = item(1, "");
+    uint64_t last;
+
+    one.time_ms = UINT64_MAX;
+    box->items = &one;
+    box->n_items = 1;
+    commit(box);
+    events_log_read(box->log, 0, 10, check_time, NULL, &last, &box->err);
+    assert_int_equal(last, 1);
+}
+
 static void test_severities(void **state)
 {
     (void) state;
@@ -430,6 +492,8 @@ int main(void)
         TEST(test_places),
         TEST(test_follower),
         TEST(test_posts),
+        TEST(test_posts_that_fail),
+        TEST(test_absurd_time),
         TEST(test_severities),
     };
 
