@@ -67,7 +67,7 @@ struct hub {
     struct hub_metrics metrics;
     struct ist_process process;
     struct ist_health health;
-    struct ist_health_check bus_check;
+    struct ist_health_check bus_check, view_check;
     struct ist_notify notify;
     struct api api;
 
@@ -203,6 +203,7 @@ static bool stop_serving(void *arg)
     ist_notify_stopping(&hub->notify);
     ist_timer_disarm(&hub->rescan);
     hub->api.stopping = true;
+    intake_stop(hub->intake);
     desk_down(&hub->desk, NULL);
     return true;
 }
@@ -305,16 +306,24 @@ static int open_bus(struct hub *hub, struct ist_err *err)
     return 0;
 }
 
+static int name_tree(struct hub *hub, struct ist_err *err)
+{
+    if ((size_t) snprintf(hub->tree_path, sizeof(hub->tree_path), "%s/hub.db",
+                          hub->conf.state) >= sizeof(hub->tree_path))
+        return ist_err_set(err, -ENAMETOOLONG, "state: the path is too long");
+    return 0;
+}
+
 /* What the hub knows, and what keeps it current. */
 static int open_view(struct hub *hub, struct ist_err *err)
 {
     struct ist_tree_conf conf = {.path = hub->tree_path,
                                  .size_max = hub->conf.view_max,
                                  .maps_max = MAPS_MAX};
+    int rc = name_tree(hub, err);
 
-    if ((size_t) snprintf(hub->tree_path, sizeof(hub->tree_path), "%s/hub.db",
-                          hub->conf.state) >= sizeof(hub->tree_path))
-        return ist_err_set(err, -ENAMETOOLONG, "state: the path is too long");
+    if (rc)
+        return rc;
     hub->tree = ist_tree_open(&hub->loop, &conf, err);
     if (hub->tree)
         hub->view = view_open(hub->tree, err);
@@ -338,6 +347,15 @@ static bool is_bus_up(struct ist_health_check *check, char *text)
     return hub->bus->is_up && !hub->bus->is_blocked;
 }
 
+static bool is_view_written(struct ist_health_check *check, char *text)
+{
+    struct hub *hub = IST_CONTAINER(check, struct hub, view_check);
+    const char *trouble = hub->intake ? intake_trouble(hub->intake) : "";
+
+    snprintf(text, IST_HEALTH_TEXT_SIZE, "%s", *trouble ? trouble : "written");
+    return !*trouble;
+}
+
 /* What operators look at. */
 static int open_signs(struct hub *hub, struct ist_err *err)
 {
@@ -350,6 +368,9 @@ static int open_signs(struct hub *hub, struct ist_err *err)
     ist_health_init(&hub->health);
     hub->bus_check = (struct ist_health_check){.name = "bus", .ok = is_bus_up};
     ist_health_add(&hub->health, &hub->bus_check);
+    hub->view_check =
+        (struct ist_health_check){.name = "view", .ok = is_view_written};
+    ist_health_add(&hub->health, &hub->view_check);
     ist_notify_init(&hub->notify, &hub->loop);
     return 0;
 }
@@ -423,12 +444,14 @@ static int check(struct hub *hub)
 {
     struct ist_err err;
 
-    if (admin_home_open(hub->conf.state, &hub->home, &err)) {
+    if (name_tree(hub, &err) ||
+        admin_home_open(hub->conf.state, &hub->home, &err)) {
         fprintf(stderr, "isthmus-hub: %s\n", err.text);
         return 1;
     }
     admin_home_close(&hub->home);
-    puts("The configuration is sound.");
+    printf("The configuration is sound. View and events are kept in %s.\n",
+           hub->tree_path);
     return 0;
 }
 

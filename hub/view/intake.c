@@ -225,6 +225,13 @@ static void on_closing(struct ist_timer *timer)
     try_close(intake);
 }
 
+void intake_stop(struct intake *intake)
+{
+    intake->stopping = true;
+    intake_sites_stop(intake);
+    intake_waits_stop(intake);
+}
+
 void intake_close(struct intake *intake, void (*closed)(void *), void *arg)
 {
     intake->closing = true;
@@ -233,8 +240,7 @@ void intake_close(struct intake *intake, void (*closed)(void *), void *arg)
     ist_bus_cancel(intake->bus, &intake->consumer);
     ist_timer_disarm(&intake->batch.again);
     free_all(&intake->waiting);
-    intake_sites_stop(intake);
-    intake_waits_stop(intake);
+    intake_stop(intake);
     ist_timer_arm_in(&intake->tick, intake->loop, 0, on_closing);
 }
 

@@ -39,6 +39,8 @@ struct intake *intake_open(struct ist_loop *, struct ist_bus *, struct desk *,
                            struct sites *, struct ist_self *, struct ist_tree *,
                            struct view *, struct events_log *,
                            const struct intake_conf *, struct ist_err *err);
+/* Going down: waits end, and no site is asked any more; what comes is taken. */
+void intake_stop(struct intake *);
 /* 'closed' comes from the loop when nothing is under way any more. */
 void intake_close(struct intake *, void (*closed)(void *), void *arg);
 

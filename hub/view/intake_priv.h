@@ -51,7 +51,8 @@ struct intake_message {
     struct intake_site *from; /* NULL: of no use, only its place counts. */
     struct ist_arena arena;
     const Isthmus__V1__Events *events; /* In the arena. */
-    bool is_live; /* Its epoch is that of which its site speaks now. */
+    bool is_live;      /* Its epoch is that of which its site speaks now. */
+    bool puts_numbers; /* The first of its site in the transaction. */
     uint64_t tag, offset;
     STAILQ_ENTRY(intake_message) link;
 };
@@ -120,6 +121,7 @@ struct intake {
     LIST_HEAD(, intake_wait) waits;
     struct ist_timer tick;
 
+    bool stopping; /* Nobody is asked any more. */
     void (*closed)(void *);
     void *closed_arg;
     bool closing;
@@ -144,7 +146,7 @@ void intake_drop(struct intake *, const char *name);
 bool intake_is_dropping(struct intake *, const char *name);
 /* After a commit that took entries of it. */
 void intake_site_moved(struct intake_site *);
-/* Calls under way end, and nothing begins. */
+/* Calls under way end. */
 void intake_sites_stop(struct intake *);
 
 /* intake_told.c */

@@ -380,7 +380,7 @@ static void start_chore(struct intake *intake)
         return;
     intake->chore.now_ms = ist_loop_wall(intake->loop);
     ist_op_prepare(&intake->chore.write.op, intake->loop, NULL, 0, on_chore);
-    ist_tree_write(intake->tree, &intake->chore.write, do_chore);
+    ist_tree_make_room(intake->tree, &intake->chore.write, do_chore);
 }
 
 /* The tick */
@@ -409,7 +409,8 @@ void intake_tick(struct ist_timer *timer)
     if (now - intake->heard_ms >= INTAKE_QUIET_MS)
         intake->at_end_ms = now;
     /* What is not written yet, or cannot come, is not lacking. */
-    if (intake->bus->is_up && STAILQ_EMPTY(&intake->writing))
+    if (intake->bus->is_up && STAILQ_EMPTY(&intake->writing) &&
+        !intake->stopping)
         look_at_sites(intake);
     start_chore(intake);
     ist_timer_arm_in(timer, intake->loop, TICK_MS, intake_tick);

@@ -93,13 +93,17 @@ void intake_wait_start(struct intake *intake, struct intake_wait *wait)
 
     wait->intake = intake;
     wait->epoch = wait->position = 0;
+    wait->call = (struct desk_call){
+        .site = wait->site, .arena = &wait->arena, .on_frame = on_position};
     ist_op_begin(&wait->op, cancel_wait);
     ist_arena_init(&wait->arena, 256U << 10);
     LIST_INSERT_HEAD(&intake->waits, wait, sibling);
+    if (intake->stopping) {
+        ist_op_cancel(&wait->op, -ECANCELED);
+        return;
+    }
     call.what_case = ISTHMUS__V1__CALL__WHAT_POSITION;
     call.position = &what;
-    wait->call = (struct desk_call){
-        .site = wait->site, .arena = &wait->arena, .on_frame = on_position};
     ist_op_prepare(&wait->call.op, intake->loop, &wait->op, 0, on_asked);
     desk_call_start(intake->desk, &wait->call, &call);
 }

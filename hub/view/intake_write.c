@@ -34,9 +34,8 @@ static void load_site(struct intake *intake, MDB_txn *txn,
     MDB_val key = view_val(site->name, strlen(site->name)), value;
     char told[SITES_NAME_SIZE + 8];
 
-    if (at && mdb_get(txn, intake->map, &key, &value) == 0 &&
-        value.mv_size == sizeof(at->numbers))
-        memcpy(&at->numbers, value.mv_data, sizeof(at->numbers));
+    if (at && mdb_get(txn, intake->map, &key, &value) == 0)
+        numbers_unpack(&at->numbers, value.mv_data, value.mv_size);
     intake_told_key(told, sizeof(told), site->name);
     key = view_val(told, strlen(told));
     if (at && mdb_get(txn, intake->map, &key, &value) == 0 &&
@@ -317,6 +316,16 @@ static int take_message(struct intake *intake, MDB_txn *txn,
 
 /* The transaction */
 
+/* The numbers of each site that has a message in it, once. */
+static int put_numbers(struct intake *intake, MDB_txn *txn,
+                       const struct intake_site *at)
+{
+    uint8_t packed[NUMBERS_PACKED_MAX];
+    size_t size = numbers_pack(at->working, packed);
+
+    return put(intake, txn, at->site->name, packed, size);
+}
+
 static int apply(struct ist_write *write, MDB_txn *txn, struct ist_err *err)
 {
     struct intake *intake = IST_CONTAINER(write, struct intake, batch.write);
@@ -330,10 +339,8 @@ static int apply(struct ist_write *write, MDB_txn *txn, struct ist_err *err)
     }
     STAILQ_FOREACH(message, &intake->writing, link)
     {
-        if (message->from && rc == 0)
-            rc = ist_tree_fault(put(intake, txn, message->from->site->name,
-                                    message->from->working,
-                                    sizeof(struct numbers)),
+        if (message->puts_numbers && rc == 0)
+            rc = ist_tree_fault(put_numbers(intake, txn, message->from),
                                 "writing a site's numbers", err);
     }
     if (rc == 0)
@@ -439,7 +446,7 @@ static void retry(struct intake *intake, const struct ist_op *op)
         intake->chore.drop = NULL;
         ist_op_prepare(&intake->chore.write.op, intake->loop, NULL, 0,
                        on_room_made);
-        ist_tree_write(intake->tree, &intake->chore.write, make_room);
+        ist_tree_make_room(intake->tree, &intake->chore.write, make_room);
     }
     ist_timer_arm_in(&intake->batch.again, intake->loop, *backoff, on_again);
 }
@@ -476,7 +483,8 @@ static bool copy_numbers(struct intake *intake)
     {
         struct intake_site *at = message->from;
 
-        if (!at || at->working)
+        message->puts_numbers = at && !at->working;
+        if (!message->puts_numbers)
             continue;
         at->working = malloc(sizeof(*at->working));
         if (!at->working)

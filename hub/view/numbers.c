@@ -1,5 +1,68 @@
 #include "view/numbers.h"
 
+#include <string.h>
+
+/* Host byte order: the file does not travel. */
+#define VERSION 1U
+
+struct head {
+    uint64_t version, epoch, sequence;
+};
+
+struct packed {
+    struct numbers_kind kind;
+    uint64_t number;
+};
+
+_Static_assert(sizeof(struct head) + VIEW_KINDS_MAX * sizeof(struct packed) ==
+                   NUMBERS_PACKED_MAX,
+               "room for all kinds");
+
+static bool is_used(const struct numbers_kind *kind)
+{
+    return kind->position || kind->as_of_ms || kind->known || kind->lacking;
+}
+
+size_t numbers_pack(const struct numbers *numbers,
+                    uint8_t to[NUMBERS_PACKED_MAX])
+{
+    struct head head = {VERSION, numbers->epoch, numbers->sequence};
+    size_t at = sizeof(head);
+
+    memcpy(to, &head, sizeof(head));
+    for (size_t i = 0; i < VIEW_KINDS_MAX; i++) {
+        struct packed packed = {numbers->kinds[i], i};
+
+        if (!is_used(&packed.kind))
+            continue;
+        memcpy(to + at, &packed, sizeof(packed));
+        at += sizeof(packed);
+    }
+    return at;
+}
+
+bool numbers_unpack(struct numbers *numbers, const void *data, size_t size)
+{
+    const uint8_t *at = data, *end = at + size;
+    struct packed packed;
+    struct head head;
+
+    memset(numbers, 0, sizeof(*numbers));
+    if (size < sizeof(head))
+        return false;
+    memcpy(&head, at, sizeof(head));
+    if (head.version != VERSION)
+        return false;
+    numbers->epoch = head.epoch;
+    numbers->sequence = head.sequence;
+    for (at += sizeof(head); at + sizeof(packed) <= end; at += sizeof(packed)) {
+        memcpy(&packed, at, sizeof(packed));
+        if (packed.number < VIEW_KINDS_MAX)
+            numbers->kinds[packed.number] = packed.kind;
+    }
+    return true;
+}
+
 bool numbers_take_epoch(struct numbers *numbers, uint64_t epoch, bool is_live,
                         bool *ret_restarted)
 {

@@ -16,11 +16,17 @@ struct numbers_kind {
     uint8_t stating;   /* Since BEGIN nothing was missing. */
 };
 
-/* Stored as it is: plain data. */
 struct numbers {
     uint64_t epoch, sequence;
     struct numbers_kind kinds[VIEW_KINDS_MAX]; /* By number. */
 };
+
+/* As they are stored: only kinds of which something is known. Returns the
+ * size. */
+#define NUMBERS_PACKED_MAX (24 + VIEW_KINDS_MAX * 32)
+size_t numbers_pack(const struct numbers *, uint8_t to[NUMBERS_PACKED_MAX]);
+/* False, and all zero: it is none of ours. */
+bool numbers_unpack(struct numbers *, const void *data, size_t size);
 
 enum numbers_verdict {
     NUMBERS_NEXT,   /* It is the one that is due. */
