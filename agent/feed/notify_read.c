@@ -16,9 +16,9 @@
 struct touch {
     const char *kind;
     const char *paths[PATHS_MAX]; /* Its id, tried in turn; none: all. */
-    const char *each;             /* A list; the paths count from its items. */
-    const char *owner;            /* Only if this begins with "compute:". */
-    bool maybe; /* No id: it tells of none, rather than of all. */
+    const char *each;  /* A list of ids; with paths, of what has them. */
+    const char *owner; /* Only if this begins with "compute:". */
+    bool maybe;        /* No id: it tells of none, rather than of all. */
 };
 
 struct row {
@@ -67,6 +67,11 @@ static const struct row rows[] = {
      .prefix = "service.",
      .touches = {{.kind = "compute-service"}, {.kind = "hypervisor"}}},
 
+    /* With it its subnets are gone, of which nothing else is told. */
+    {.service = "network",
+     .prefix = "network.delete.",
+     .touches = {{.kind = "network", .paths = {"network.id", "network_id"}},
+                 {.kind = "subnet", .each = "network.subnets", .maybe = true}}},
     {.service = "network",
      .prefix = "network.",
      .touches = {{.kind = "network", .paths = {"network.id", "network_id"}}}},
@@ -283,21 +288,30 @@ static bool is_id(const char *text, size_t len)
 
 enum found { NONE, BAD, GOOD };
 
+static enum found take_id(struct ist_json_slice slice, char *ret)
+{
+    enum ist_json_type type = ist_json_type(slice);
+    size_t len;
+
+    if (type == IST_JSON_ABSENT || type == IST_JSON_NULL)
+        return NONE;
+    return ist_json_text(slice, ret, ID_MAX + 1, &len) && is_id(ret, len) ? GOOD
+                                                                          : BAD;
+}
+
 static enum found find_id(struct ist_json_slice object,
                           const struct touch *touch, char *ret)
 {
     enum found found = NONE;
 
+    if (!touch->paths[0] && touch->each)
+        return take_id(object, ret);
     for (size_t i = 0; i < PATHS_MAX && touch->paths[i]; i++) {
-        struct ist_json_slice slice = ist_json_find(object, touch->paths[i]);
-        enum ist_json_type type = ist_json_type(slice);
-        size_t len;
+        enum found one = take_id(ist_json_find(object, touch->paths[i]), ret);
 
-        if (type == IST_JSON_ABSENT || type == IST_JSON_NULL)
-            continue;
-        if (ist_json_text(slice, ret, ID_MAX + 1, &len) && is_id(ret, len))
+        if (one == GOOD)
             return GOOD;
-        found = BAD;
+        found = one ? one : found;
     }
     return found;
 }
