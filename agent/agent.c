@@ -543,6 +543,11 @@ static int check(struct agent *agent)
         return 1;
     }
     ist_cloud_entry_fini(&agent->entry);
+    if (agent->notify_conf.transport_url_file &&
+        notify_check(&agent->notify_conf, &err)) {
+        fprintf(stderr, "isthmus-agent: %s\n", err.text);
+        return 1;
+    }
     puts("The configuration is sound.");
     return 0;
 }

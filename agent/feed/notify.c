@@ -3,6 +3,7 @@
 #include "base/log.h"
 #include "base/rand.h"
 #include "bus/amqp.h"
+#include "bus/url.h"
 #include "conf/file.h"
 #include "feed/notify_priv.h"
 #include "os/rows.h"
@@ -255,6 +256,17 @@ static char *read_url(const char *path, struct ist_err *err)
         explicit_bzero(sb.data, sb.size);
     ist_sb_fini(&sb);
     return url;
+}
+
+int notify_check(const struct notify_conf *conf, struct ist_err *err)
+{
+    struct ist_bus_url urls[IST_BUS_URL_MAX];
+    char *url = read_url(conf->transport_url_file, err);
+    int rc = url ? ist_bus_url_parse(url, urls, err) : err->code;
+
+    explicit_bzero(urls, sizeof(urls));
+    ist_conf_secret_free(url);
+    return rc < 0 ? ist_err_wrap(err, "events.transport_url_file") : 0;
 }
 
 struct notify *notify_open(struct ist_loop *loop,

@@ -40,6 +40,9 @@ struct notify_counts {
     uint64_t told; /* Services that tell their changes now. */
 };
 
+/* Can the file be read, and is there a transport URL in it? */
+int notify_check(const struct notify_conf *, struct ist_err *err);
+
 /* The file is read, and connecting begins. All is borrowed until closed. NULL
  * with 'err': the file cannot be read, or what is in it not understood. */
 struct notify *notify_open(struct ist_loop *, const struct notify_conf *,

@@ -139,8 +139,8 @@ void amqp_lost(struct amqp_bus *bus, const struct ist_err *err)
 
     if (bus->is_closing || bus->state == AMQP_DOWN)
         return;
-    ist_log_warn("bus", "%s: %s", was_up ? "connection lost" : "cannot connect",
-                 err->text);
+    ist_log_warn(amqp_label(bus), "%s: %s",
+                 was_up ? "connection lost" : "cannot connect", err->text);
     bus->state = AMQP_DOWN;
     bus->base.is_up = bus->base.is_blocked = bus->is_over = false;
     ist_timer_disarm(&bus->up_timer);
@@ -234,7 +234,7 @@ static void on_up_timer(struct ist_timer *timer)
     bus->base.n_connects++;
     bus->n_failed = bus->n_tried = 0;
     ist_timer_arm_in(&bus->tick, bus->base.loop, TICK_MS, on_tick);
-    ist_log_info("bus", "connected broker=%s user=%s",
+    ist_log_info(amqp_label(bus), "connected broker=%s user=%s",
                  ist_conn_peer(bus->sides[AMQP_CONSUME].conn), bus->user);
     if (bus->base.events->up)
         bus->base.events->up(&bus->base);

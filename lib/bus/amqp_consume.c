@@ -78,7 +78,8 @@ static void sub_refused(struct amqp_sub *sub, const struct ist_err *err)
     struct ist_bus_consumer *consumer = sub->consumer;
 
     if (sub->n_refused == 0)
-        ist_log_warn("bus", "consumer of %s, tried again until it works: %s",
+        ist_log_warn(amqp_label(sub->bus),
+                     "consumer of %s, tried again until it works: %s",
                      consumer->queue, err->text);
     sub->declares = false;
     sub_retry_later(sub);
@@ -345,7 +346,7 @@ void amqp_dropped(struct amqp_bus *bus, uint16_t channel, uint64_t tag)
     if (!sub)
         return;
     bus->base.n_dropped++;
-    ist_log_warn("bus",
+    ist_log_warn(amqp_label(bus),
                  "message from %s dropped: too large, encoded, or with "
                  "headers out of bounds",
                  sub->consumer->queue);

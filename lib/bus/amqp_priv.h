@@ -92,6 +92,13 @@ struct amqp_bus {
 
 struct amqp_bus *amqp_of(struct ist_bus *);
 
+/* What log lines begin with: it must not be taken for ours when it is that of
+ * others. */
+static inline const char *amqp_label(const struct amqp_bus *bus)
+{
+    return bus->conf.foreign ? "site-bus" : "bus";
+}
+
 /* From the loop only: both connections go, everything in flight fails, and
  * connecting begins anew. */
 void amqp_lost(struct amqp_bus *, const struct ist_err *);

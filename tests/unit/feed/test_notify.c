@@ -447,12 +447,14 @@ static void test_files(void **state)
     for (size_t i = 0; i < IST_COUNT(bad); i++) {
         scratch_write(conf.transport_url_file, bad[i].text);
         assert_int_equal(chmod(conf.transport_url_file, bad[i].mode), 0);
+        assert_int_equal(notify_check(&conf, &err), bad[i].code);
         assert_null(notify_open(&loop, &conf, "hkg", NULL, &err));
         assert_int_equal(err.code, bad[i].code);
         assert_null(strstr(err.text, "hunter2"));
         assert_non_null(strstr(err.text, "events.transport_url_file"));
     }
     scratch_write(conf.transport_url_file, "rabbit://u:p@127.0.0.1:1/v\n");
+    assert_int_equal(notify_check(&conf, &err), 0);
     notify = notify_open(&loop, &conf, "hkg", NULL, &err);
     assert_non_null(notify);
     closed = false;
