@@ -208,7 +208,7 @@ struct events_log *events_log_free(struct events_log *log)
 {
     if (!log)
         return NULL;
-    assert(!ist_op_active(&log->write.op));
+    assert(log->write.op.state == IST_OP_IDLE);
     ist_timer_disarm(&log->wake);
     ist_timer_disarm(&log->retry);
     if (log->n_waiting)
@@ -546,9 +546,16 @@ static void on_written(struct ist_op *op)
     start_writing(log);
 }
 
+/* Until 'done' has run: a write that is over, but has not been told so, is not
+ * to be prepared again yet. */
+static bool is_writing(const struct events_log *log)
+{
+    return log->write.op.state != IST_OP_IDLE;
+}
+
 static void start_writing(struct events_log *log)
 {
-    if (STAILQ_EMPTY(&log->waiting) || ist_op_active(&log->write.op) ||
+    if (STAILQ_EMPTY(&log->waiting) || is_writing(log) ||
         ist_timer_armed(&log->retry))
         return;
     STAILQ_CONCAT(&log->writing, &log->waiting);
@@ -587,7 +594,7 @@ void events_post(struct events_log *log, const struct events_item *item)
 
 bool events_log_busy(const struct events_log *log)
 {
-    return ist_op_active(&log->write.op) ||
+    return is_writing(log) ||
            (!STAILQ_EMPTY(&log->waiting) && !ist_timer_armed(&log->retry));
 }
 

@@ -454,6 +454,46 @@ static bool check_time(void *arg, const struct events_item *item)
 }
 
 /* A time that RFC 3339 cannot write is not the site's to set. */
+static int apply_nothing(struct ist_write *write, MDB_txn *txn,
+                         struct ist_err *err)
+{
+    (void) write, (void) txn, (void) err;
+    return 0;
+}
+
+static void on_nothing(struct ist_op *op)
+{
+    assert_int_equal(op->rc, 0);
+}
+
+static void on_shared(struct ist_op *op)
+{
+    struct box *box = IST_CONTAINER(op, struct box, write.op);
+    struct events_item own = item(0, "second");
+
+    assert_int_equal(op->rc, 0);
+    events_post(box->log, &own);
+}
+
+/* One is posted when the write of another is over, but it was not told yet. */
+static void test_posts_while_others_end(void **state)
+{
+    struct box *box = *state;
+    struct events_item own = item(0, "first");
+    struct ist_write before = {.apply = NULL};
+
+    ist_op_prepare(&before.op, &box->loop, NULL, 0, on_nothing);
+    ist_tree_write(box->tree, &before, apply_nothing);
+    ist_op_prepare(&box->write.op, &box->loop, NULL, 0, on_shared);
+    ist_tree_write(box->tree, &box->write, apply_nothing);
+    events_post(box->log, &own);
+    run(box, 10);
+    assert_false(events_log_busy(box->log));
+    assert_int_equal(read_from(box, 0, 10), 2);
+    assert_string_equal(box->texts[0], "first");
+    assert_string_equal(box->texts[1], "second");
+}
+
 static void test_absurd_time(void **state)
 {
     struct box *box = *state;
@@ -493,6 +533,7 @@ int main(void)
         TEST(test_follower),
         TEST(test_posts),
         TEST(test_posts_that_fail),
+        TEST(test_posts_while_others_end),
         TEST(test_absurd_time),
         TEST(test_severities),
     };
