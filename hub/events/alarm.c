@@ -504,7 +504,7 @@ void alarm_go_on(struct alarm_engine *engine)
     uint64_t last, first, end;
     struct ist_err err;
 
-    if (engine->is_stopped || ist_op_active(&engine->write.op))
+    if (engine->is_stopped || alarm_busy(engine))
         return;
     events_log_range(engine->log, &first, &end);
     if (engine->place >= end) {
@@ -518,7 +518,7 @@ void alarm_go_on(struct alarm_engine *engine)
     }
     engine->place = last;
     alarm_write(engine);
-    if (last < end && !ist_op_active(&engine->write.op))
+    if (last < end && !alarm_busy(engine))
         ist_timer_arm_in(&engine->go_on, ist_tree_loop(engine->tree), 0,
                          on_go_on);
 }
@@ -821,7 +821,7 @@ void alarm_stop(struct alarm_engine *engine)
 
 bool alarm_busy(const struct alarm_engine *engine)
 {
-    return ist_op_active(&engine->write.op);
+    return engine->write.op.state != IST_OP_IDLE;
 }
 
 struct alarm_engine *alarm_free(struct alarm_engine *engine)

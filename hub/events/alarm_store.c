@@ -356,7 +356,7 @@ void alarm_write(struct alarm_engine *engine)
     bool moved = engine->place != engine->place_written;
     bool has_news = !TAILQ_EMPTY(&engine->dirty) || engine->gone.len > 0;
 
-    if (ist_op_active(&engine->write.op) ||
+    if (alarm_busy(engine) ||
         !(has_news || (moved && (engine->is_stopped ||
                                  ist_loop_now(loop) >=
                                      engine->written_ms + PLACE_LAZY_MS))))
