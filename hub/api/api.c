@@ -113,6 +113,12 @@ const struct api_route api_routes[] = {
     {"GET", "/api/v1/search", false, api_search},
     {"GET", "/api/v1/events", false, api_list_events},
     {"GET", "/api/v1/events/stream", false, api_stream_events},
+    {"GET", "/api/v1/alarms", false, api_list_alarms},
+    {"GET", "/api/v1/alarms/{id}", false, api_show_alarm},
+    {"POST", "/api/v1/alarms/{id}/ack", false, api_ack_alarm},
+    {"POST", "/api/v1/alarms/{id}/unack", false, api_unack_alarm},
+    {"POST", "/api/v1/alarms/{id}/comment", false, api_comment_alarm},
+    {"POST", "/api/v1/alarms/{id}/clear", false, api_clear_alarm},
     {"GET", "/api/v1/{kind}", false, api_list_resources},
     {"GET", "/api/v1/{kind}/{id}", false, api_show_resource},
 };
@@ -130,16 +136,24 @@ static const struct ist_kind *kind_of(const char *path, size_t len)
     return ist_kind_find_plural(word);
 }
 
-/* What stands at a "{...}" of a pattern: a kind, or the last part. */
+/* What stands at a "{...}" of a pattern: a kind, or a word, of which a path
+ * has one. */
 static bool take_word(struct api_request *request, const char *pattern,
                       const char *path, size_t len)
 {
+    char *word;
+
     if (strncmp(pattern, "{kind}", 6) == 0) {
         request->kind = kind_of(path, len);
         return request->kind != NULL;
     }
-    request->word = path;
-    return len > 0 && path[len] == '\0';
+    word = ist_arena_alloc(&request->http->arena, len + 1);
+    if (!word)
+        return false;
+    memcpy(word, path, len);
+    word[len] = '\0';
+    request->word = word;
+    return len > 0;
 }
 
 /* Does 'path' fit? Fills what the pattern leaves open. */
@@ -193,7 +207,7 @@ static bool is_busy(const struct api *api, const struct api_route *route)
 static void handle(void *arg, struct ist_httpd_request *http)
 {
     struct api *api = arg;
-    bool path_known = false;
+    const char *possible = NULL; /* Another method. */
 
     if (api->stopping) {
         api_problem_reply(http, API_BUSY, NULL, "The hub is going down.");
@@ -206,9 +220,10 @@ static void handle(void *arg, struct ist_httpd_request *http)
 
         if (!match(route->pattern, http->path, &request))
             continue;
-        path_known = true;
-        if (strcmp(route->method, http->method) != 0)
+        if (strcmp(route->method, http->method) != 0) {
+            possible = route->method;
             continue;
+        }
         if (is_busy(api, route))
             api_problem_reply(http, API_BUSY, NULL,
                               "The hub works on as many requests as it may. "
@@ -225,10 +240,10 @@ static void handle(void *arg, struct ist_httpd_request *http)
         api_problem_reply(http, API_UNAUTHORIZED, NULL,
                           "This needs 'Authorization: Bearer TOKEN' with the "
                           "token of the hub's admin.");
-    else if (path_known)
+    else if (possible)
         api_problem_reply(http, API_METHOD, NULL,
-                          "%.20s is not possible here: only GET is.",
-                          http->method);
+                          "%.20s is not possible here: only %s is.",
+                          http->method, possible);
     else
         not_found(http);
 }
@@ -303,6 +318,11 @@ void api_set_view(struct api *api, struct view *view, struct intake *intake,
     api->view = view;
     api->intake = intake;
     api->events = events;
+}
+
+void api_set_alarms(struct api *api, struct alarm_engine *alarms)
+{
+    api->alarms = alarms;
 }
 
 void api_close(struct api *api, void (*closed)(void *), void *arg)

@@ -23,6 +23,8 @@ extern const struct ist_row api_rows[];
 
 #define API_TOKEN_MIN 16 /* Characters; a shorter one is refused at start. */
 
+struct alarm_engine;
+
 struct api {
     struct ist_loop *loop;
     struct desk *desk;
@@ -33,6 +35,7 @@ struct api {
     struct view *view;
     struct intake *intake;
     struct events_log *events;
+    struct alarm_engine *alarms;
     struct api_conf conf;
     uint8_t token_hash[32];
     uint64_t n_open; /* Requests that wait for sites. */
@@ -45,6 +48,9 @@ struct api {
 /* What the view knows is served too, and events from the log. */
 void api_set_view(struct api *, struct view *, struct intake *,
                   struct events_log *);
+
+/* So are its alarms. */
+void api_set_alarms(struct api *, struct alarm_engine *);
 
 /* Reads the token and begins to listen. 0, or a fault with 'err' filled. */
 int api_open(struct api *, struct ist_loop *, struct desk *, struct sites *,
@@ -65,11 +71,18 @@ struct api_request {
 
 typedef void api_handler_fn(const struct api_request *);
 
-/* resources.c, sites.c, search.c, events.c */
+/* resources.c, sites.c, search.c, events.c, alarms.c */
 api_handler_fn api_list_resources, api_show_resource;
 api_handler_fn api_list_sites, api_show_site;
 api_handler_fn api_search;
 api_handler_fn api_list_events, api_stream_events;
+api_handler_fn api_list_alarms, api_show_alarm;
+api_handler_fn api_ack_alarm, api_unack_alarm, api_comment_alarm,
+    api_clear_alarm;
+
+/* The names that the list of alarms takes; NULL-ended. For the OpenAPI check.
+ */
+extern const char *const api_alarms_list_names[];
 
 /* Sends a whole JSON document and frees it; when 'out' has failed, 500. */
 void api_reply_json(struct ist_httpd_request *, int status,

@@ -23,7 +23,8 @@ static const struct {
                        "No site has it, and every site that was asked has "
                        "answered; or there is no such path."},
     [API_METHOD] = {405, "method_not_allowed", "Method not allowed", false,
-                    "The path is right, but only GET is possible there."},
+                    "The path is right, but takes another method; the detail "
+                    "says which."},
     [API_PARTIAL] = {504, "partial", "Not every site answered", true,
                      "partial=deny was asked for. The sites are named with "
                      "their reasons; partial=allow gives what the others "
@@ -32,7 +33,7 @@ static const struct {
                          "The object may be at a site that did not answer. "
                          "Try again after Retry-After."},
     [API_TOO_LARGE] = {413, "too_large", "Request body too large", false,
-                       "Requests of this API need no body."},
+                       "What this API takes as a body is small."},
     [API_URI_TOO_LONG] = {414, "uri_too_long", "Request line too long", false,
                           "Ask with fewer values."},
     [API_HEADERS] = {431, "headers_too_large", "Headers too large", false,

@@ -32,12 +32,14 @@ def references(node):
 def problems(document):
     """Answers of 400 and above that are no problem document."""
     for path, item in document["paths"].items():
-        for status, answer in item["get"]["responses"].items():
-            if "$ref" in answer:
-                answer = lookup(document, answer["$ref"])
-            if status >= "4" and "application/problem+json" not in \
-                    answer.get("content", {}):
-                yield "%s: %s is no problem document" % (path, status)
+        for method, operation in item.items():
+            for status, answer in operation["responses"].items():
+                if "$ref" in answer:
+                    answer = lookup(document, answer["$ref"])
+                if status >= "4" and "application/problem+json" not in \
+                        answer.get("content", {}):
+                    yield "%s %s: %s is no problem document" \
+                        % (method, path, status)
 
 
 def main(root):
