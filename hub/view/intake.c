@@ -17,9 +17,13 @@
 
 const struct ist_row intake_rows[] = {
     {"feed.batch_max", IST_ROW_U64, offsetof(struct intake_conf, batch_max),
-     "128", 1, 10000, 0,
+     "1024", 1, 10000, 0,
      "Messages of sites' feeds held until they are written; beyond it the "
      "broker keeps them."},
+    {"feed.held_max", IST_ROW_BYTES, offsetof(struct intake_conf, held_max),
+     "64MiB", 8U << 20, 16ULL << 30, 0,
+     "Bytes of such messages, as they lie in memory; beyond it they are left "
+     "to the broker, and read again when what is held is written."},
     {"feed.clock_skew", IST_ROW_MS, offsetof(struct intake_conf, skew_ms),
      "30s", 0, 120000, 0, "Clock difference between hub and sites borne."},
     {"feed.resync", IST_ROW_MS, offsetof(struct intake_conf, resync_ms), "30s",
@@ -77,20 +81,34 @@ static struct intake_site *open_it(struct intake *intake,
     return site->state == SITES_REMOVED ? NULL : intake_site_of(intake, site);
 }
 
+/* What is not held yet is not acked either, and comes again. */
+static void pause_reading(struct intake *intake)
+{
+    ist_bus_cancel(intake->bus, &intake->consumer);
+    intake->is_paused = true;
+}
+
 static void on_delivery(struct ist_bus_consumer *consumer,
                         const struct ist_bus_message *delivered)
 {
     struct intake *intake = IST_CONTAINER(consumer, struct intake, consumer);
-    struct intake_message *message = calloc(1, sizeof(*message));
+    struct intake_message *message = NULL;
 
-    intake->counts.messages++;
     intake->heard_ms = ist_loop_now(intake->loop);
-    if (!message)
-        return; /* Not acked: it comes again. */
+    if (intake->held < intake->conf.held_max)
+        message = calloc(1, sizeof(*message));
+    if (!message) {
+        pause_reading(intake);
+        return;
+    }
+    intake->counts.messages++;
     ist_arena_init(&message->arena, INTAKE_MESSAGE_MAX);
     message->tag = delivered->tag;
     message->offset = delivered->offset;
     message->from = open_it(intake, message, delivered);
+    if (!message->from)
+        ist_arena_reset(&message->arena);
+    intake->held += message->arena.used;
     STAILQ_INSERT_TAIL(&intake->waiting, message, link);
     intake_write_next(intake);
 }
@@ -107,14 +125,20 @@ static void on_refused(struct ist_bus_consumer *consumer,
 
 /* Life */
 
-static void free_all(struct intake_messages *messages)
+void intake_message_free(struct intake *intake, struct intake_message *message)
+{
+    intake->held -= message->arena.used;
+    ist_arena_fini(&message->arena);
+    free(message);
+}
+
+static void free_all(struct intake *intake, struct intake_messages *messages)
 {
     struct intake_message *message;
 
     while ((message = STAILQ_FIRST(messages)) != NULL) {
         STAILQ_REMOVE_HEAD(messages, link);
-        ist_arena_fini(&message->arena);
-        free(message);
+        intake_message_free(intake, message);
     }
 }
 
@@ -133,6 +157,15 @@ static void consume(struct intake *intake)
     ist_bus_consume(intake->bus, &intake->consumer);
 }
 
+void intake_read_on(struct intake *intake)
+{
+    intake->is_paused = false;
+    if (intake->batch.has_place)
+        snprintf(intake->offset, sizeof(intake->offset), "%" PRIu64,
+                 intake->batch.offset + 1);
+    consume(intake);
+}
+
 void intake_read_anew(struct intake *intake)
 {
     uint64_t wait = intake->anew_wait_ms;
@@ -144,8 +177,9 @@ void intake_read_anew(struct intake *intake)
                                                 : wait;
     intake->anew_at_ms = ist_loop_now(intake->loop) + intake->anew_wait_ms;
     ist_bus_cancel(intake->bus, &intake->consumer);
-    free_all(&intake->waiting);
+    free_all(intake, &intake->waiting);
     snprintf(intake->offset, sizeof(intake->offset), "first");
+    intake->batch.has_place = intake->is_paused = false;
     consume(intake);
 }
 
@@ -210,7 +244,7 @@ static void try_close(struct intake *intake)
         events_log_busy(intake->log))
         return;
     ist_timer_disarm(&intake->tick);
-    free_all(&intake->writing); /* That were to be tried again. */
+    free_all(intake, &intake->writing); /* That were to be tried again. */
     free_sites(intake);
     if (intake->closed)
         intake->closed(intake->closed_arg);
@@ -239,7 +273,7 @@ void intake_close(struct intake *intake, void (*closed)(void *), void *arg)
     intake->closed_arg = arg;
     ist_bus_cancel(intake->bus, &intake->consumer);
     ist_timer_disarm(&intake->batch.again);
-    free_all(&intake->waiting);
+    free_all(intake, &intake->waiting);
     intake_stop(intake);
     ist_timer_arm_in(&intake->tick, intake->loop, 0, on_closing);
 }
@@ -252,7 +286,7 @@ void intake_up(struct intake *intake)
 /* What was delivered and not acked comes again. */
 void intake_down(struct intake *intake)
 {
-    free_all(&intake->waiting);
+    free_all(intake, &intake->waiting);
 }
 
 const char *intake_trouble(const struct intake *intake)

@@ -23,8 +23,9 @@
 #include "view/view.h"
 
 struct intake_conf {
-    uint64_t batch_max; /* Messages held that are not yet committed; then the
-                         * stream is not read on. */
+    uint64_t batch_max; /* Messages held that are not yet committed, */
+    uint64_t held_max;  /* and their bytes, as read; then the stream is not
+                         * read on. */
     uint64_t skew_ms;   /* Clock error to bear in envelopes. */
     uint64_t resync_ms; /* Between two resync calls for one kind of a site. */
 };

@@ -11,7 +11,8 @@
 
 #define INTAKE_MESSAGE_MAX (4U << 20) /* Bytes of one, unpacked. */
 
-#define INTAKE_QUIET_MS 2000 /* Nothing came for so long: that was all. */
+#define INTAKE_TRIM_MAX 10000 /* Events that give way at once. */
+#define INTAKE_QUIET_MS 2000  /* Nothing came for so long: that was all. */
 
 #define INTAKE_ANEW_MS 60000 /* Nothing came of what was surely sent. */
 
@@ -90,6 +91,8 @@ struct intake {
     char offset[24];
 
     struct intake_messages waiting, writing;
+    uint64_t held;  /* Bytes of both. */
+    bool is_paused; /* Too many: read on behind them when they are written. */
     uint64_t heard_ms; /* Loop time of the last message of the stream. */
     uint64_t anew_at_ms, anew_wait_ms; /* Loop time before which it is not read
                                         * anew; longer each time. */
@@ -99,6 +102,7 @@ struct intake {
         struct intake_counts counts; /* Of the transaction; added when done. */
         uint64_t now_ms;
         uint64_t offset;
+        bool has_place; /* The offset was committed, and is of this stream. */
         struct ist_timer again;
         uint64_t backoff_ms;
         char trouble[100]; /* Why it cannot be written; "": it can. */
@@ -106,9 +110,11 @@ struct intake {
     struct {
         struct ist_write write;
         struct intake_drop *drop; /* NULL: only the log is trimmed. */
-        uint64_t now_ms;
+        uint64_t now_ms; /* By which events are too old; UINT64_MAX: all. */
+        size_t trim_max;
         bool more;
     } chore;
+    uint64_t room_at_ms; /* Loop time when it is looked for room again. */
     struct {
         struct ist_write write;
         struct intake_note *notes; /* Owned. */
@@ -129,6 +135,8 @@ struct intake {
 
 /* intake.c: the stream from its start, for what came before is known. */
 void intake_read_anew(struct intake *);
+void intake_read_on(struct intake *);
+void intake_message_free(struct intake *, struct intake_message *);
 
 /* intake_write.c: takes what waits into the next transaction, if none is under
  * way. */

@@ -18,6 +18,7 @@
 #define CALL_MS    20000
 #define WAIT_TIMES 32   /* Most that the time between two resyncs grows. */
 #define DROP_MAX   2000 /* Rows of a removed site in one transaction. */
+#define ROOM_MS    10000
 #define TRIM_MAX   2000
 
 struct intake_site *intake_site_of(struct intake *intake,
@@ -336,8 +337,8 @@ static int do_chore(struct ist_write *write, MDB_txn *txn, struct ist_err *err)
 {
     struct intake *intake = IST_CONTAINER(write, struct intake, chore.write);
     const struct intake_drop *drop = intake->chore.drop;
-    int rc =
-        events_log_trim(intake->log, txn, intake->chore.now_ms, TRIM_MAX, err);
+    int rc = events_log_trim(intake->log, txn, intake->chore.now_ms,
+                             intake->chore.trim_max, err);
 
     intake->chore.more = false;
     if (rc == 0 && drop)
@@ -371,14 +372,36 @@ static void on_chore(struct ist_op *op)
         start_chore(intake);
 }
 
+/* Nearly at the cap: events give way before anything has to wait. Looked for
+ * now and then only, for it costs a walk. */
+static bool is_room_short(struct intake *intake)
+{
+    uint64_t used, max, first, last;
+
+    if (ist_loop_now(intake->loop) < intake->room_at_ms)
+        return false;
+    intake->room_at_ms = ist_loop_now(intake->loop) + ROOM_MS;
+    ist_tree_room(intake->tree, &used, &max);
+    events_log_range(intake->log, &first, &last);
+    if (used < max - max / 64 || first >= last)
+        return false;
+    intake->room_at_ms = 0; /* Perhaps still then. */
+    return true;
+}
+
 static void start_chore(struct intake *intake)
 {
+    bool is_short;
+
     if (ist_op_active(&intake->chore.write.op))
         return;
+    is_short = is_room_short(intake);
     intake->chore.drop = LIST_FIRST(&intake->drops);
-    if (!intake->chore.drop && !events_log_is_overfull(intake->log))
+    if (!is_short && !intake->chore.drop &&
+        !events_log_is_overfull(intake->log))
         return;
-    intake->chore.now_ms = ist_loop_wall(intake->loop);
+    intake->chore.now_ms = is_short ? UINT64_MAX : ist_loop_wall(intake->loop);
+    intake->chore.trim_max = is_short ? INTAKE_TRIM_MAX : TRIM_MAX;
     ist_op_prepare(&intake->chore.write.op, intake->loop, NULL, 0, on_chore);
     ist_tree_make_room(intake->tree, &intake->chore.write, do_chore);
 }
@@ -412,6 +435,7 @@ void intake_tick(struct ist_timer *timer)
     if (intake->bus->is_up && STAILQ_EMPTY(&intake->writing) &&
         !intake->stopping)
         look_at_sites(intake);
+    intake_write_next(intake); /* Reading may be paused. */
     start_chore(intake);
     ist_timer_arm_in(timer, intake->loop, TICK_MS, intake_tick);
 }

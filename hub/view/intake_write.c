@@ -15,7 +15,6 @@
 #define OFFSET_KEY     "#offset" /* No site's name has a '#'. */
 #define BACKOFF_MIN_MS 100
 #define BACKOFF_MAX_MS 10000
-#define TRIM_MAX       10000
 
 /* What is stored */
 
@@ -398,10 +397,9 @@ static void ack_all(struct intake *intake)
 
     while ((message = STAILQ_FIRST(&intake->writing)) != NULL) {
         STAILQ_REMOVE_HEAD(&intake->writing, link);
-        if (!intake->closing)
+        if (!intake->closing && !intake->is_paused)
             ist_bus_ack(intake->bus, &intake->consumer, message->tag);
-        ist_arena_fini(&message->arena);
-        free(message);
+        intake_message_free(intake, message);
     }
 }
 
@@ -417,7 +415,7 @@ static int make_room(struct ist_write *write, MDB_txn *txn, struct ist_err *err)
 {
     struct intake *intake = IST_CONTAINER(write, struct intake, chore.write);
 
-    return events_log_trim(intake->log, txn, UINT64_MAX, TRIM_MAX, err);
+    return events_log_trim(intake->log, txn, UINT64_MAX, INTAKE_TRIM_MAX, err);
 }
 
 static void on_room_made(struct ist_op *op)
@@ -464,6 +462,7 @@ static void on_committed(struct ist_op *op)
     intake->batch.trouble[0] = '\0';
     intake->batch.backoff_ms = 0;
     forget_working(intake, op->rc == 0);
+    intake->batch.has_place |= op->rc == 0;
     if (op->rc == 0)
         add_counts(&intake->counts, &intake->batch.counts);
     ack_all(intake);
@@ -526,8 +525,13 @@ static void begin(struct intake *intake)
 
 void intake_write_next(struct intake *intake)
 {
-    if (!STAILQ_EMPTY(&intake->writing) || STAILQ_EMPTY(&intake->waiting))
+    if (!STAILQ_EMPTY(&intake->writing))
         return;
+    if (STAILQ_EMPTY(&intake->waiting)) {
+        if (intake->is_paused)
+            intake_read_on(intake);
+        return;
+    }
     STAILQ_CONCAT(&intake->writing, &intake->waiting);
     intake->batch.offset =
         STAILQ_LAST(&intake->writing, intake_message, link)->offset;

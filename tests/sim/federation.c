@@ -40,8 +40,10 @@ static const struct feed_conf feed_conf = {
     .settle_ms = 100,
     .outbox_max = 4U << 20,
 };
-static const struct intake_conf intake_conf = {
-    .batch_max = 256, .skew_ms = 30000, .resync_ms = 5000};
+static const struct intake_conf intake_conf = {.batch_max = 256,
+                                               .held_max = 64U << 20,
+                                               .skew_ms = 30000,
+                                               .resync_ms = 5000};
 static const struct events_conf events_conf = {.keep_ms = 86400000,
                                                .keep_items = 1000000};
 

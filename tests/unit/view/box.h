@@ -78,8 +78,10 @@ static inline int setup(void **state)
     struct box *box = calloc(1, sizeof(*box));
 
     scratch_make(box->dir);
-    box->conf = (struct intake_conf){
-        .batch_max = 16, .skew_ms = 30000, .resync_ms = 1000};
+    box->conf = (struct intake_conf){.batch_max = 16,
+                                     .held_max = 64U << 20,
+                                     .skew_ms = 30000,
+                                     .resync_ms = 1000};
     box->events =
         (struct events_conf){.keep_ms = 86400000, .keep_items = 10000};
     box->tree_max = 32U << 20;
@@ -166,7 +168,7 @@ static inline Isthmus__V1__Event *say(struct said *said, int op,
 
 enum { UPSERT, DELETE, BEGIN, END };
 
-static inline void publish_raw(struct peer *peer, const void *body, size_t size)
+static inline void send_raw(struct peer *peer, const void *body, size_t size)
 {
     struct ist_letter letter = {.kind = IST_KIND_EVENT,
                                 .body = body,
@@ -177,10 +179,15 @@ static inline void publish_raw(struct peer *peer, const void *body, size_t size)
 
     snprintf(key, sizeof(key), "%s.feed.batch", peer->name);
     peer_send(peer, &letter, "x.evt", key);
+}
+
+static inline void publish_raw(struct peer *peer, const void *body, size_t size)
+{
+    send_raw(peer, body, size);
     hall_run(peer->hall, 20);
 }
 
-static inline void publish(struct peer *peer, const struct said *said)
+static inline void send_said(struct peer *peer, const struct said *said)
 {
     struct ist_arena arena;
     size_t size;
@@ -189,8 +196,14 @@ static inline void publish(struct peer *peer, const struct said *said)
     ist_arena_init(&arena, 4U << 20);
     body = ist_pack(&said->events, &arena, &size);
     assert_non_null(body);
-    publish_raw(peer, body, size);
+    send_raw(peer, body, size);
     ist_arena_fini(&arena);
+}
+
+static inline void publish(struct peer *peer, const struct said *said)
+{
+    send_said(peer, said);
+    hall_run(peer->hall, 20);
 }
 
 /* Two servers, stated whole: positions 1 to 4. */

@@ -319,6 +319,61 @@ static void test_bus_lost(void **state)
     assert_int_equal(n_rows(box, "sa"), 3);
 }
 
+/* Without waiting for it to arrive. */
+static void send_one(struct peer *peer, uint64_t position, uint64_t sequence)
+{
+    struct said said;
+
+    said_init(&said, 9);
+    say(&said, UPSERT, position, sequence, "three");
+    send_said(peer, &said);
+}
+
+static unsigned n_stalls;
+
+static int stall(struct ist_write *write, MDB_txn *txn, struct ist_err *err)
+{
+    (void) write, (void) txn;
+    n_stalls++;
+    return ist_err_set(err, -EIO, "not now");
+}
+
+static void on_stalled(struct ist_op *op)
+{
+    (void) op;
+}
+
+/* More than may be held: it is left to the broker, and comes when there is
+ * room; each entry once. */
+static void test_more_than_may_be_held(void **state)
+{
+    struct box *box = *state;
+    struct peer *peer = &box->hall->peers[0];
+    struct ist_write a = {.queued = false}, b = a;
+
+    box->conf.held_max = 2000;
+    reopen(box);
+    state_two(peer, 9);
+    for (uint64_t i = 1; i < 50; i++) {
+        if (i % 10 == 0) { /* What comes next must be tried again. */
+            ist_op_prepare(&a.op, &box->hall->loop, NULL, 0, on_stalled);
+            ist_op_prepare(&b.op, &box->hall->loop, NULL, 0, on_stalled);
+            ist_tree_write(box->tree, &a, stall);
+            ist_tree_write(box->tree, &b, stall);
+        }
+        for (unsigned n = 0; n < 8; n++, i++)
+            send_one(peer, i + 4, i);
+        hall_run(box->hall, 5000);
+        publish_one(peer, 9, UPSERT, i + 4, i, "three");
+    }
+    hall_run(box->hall, 5000);
+    assert_in_range(n_stalls, 2, 20);
+    log_of(box);
+    assert_int_equal(box->n_items, 54 + 3); /* And sites that are away. */
+    assert_int_equal(intake_counts(box->intake)->gaps, 0);
+    assert_int_equal(n_rows(box, "sa"), 3);
+}
+
 static void test_bodies(void **state)
 {
     static const char *const bodies[] = {
@@ -482,6 +537,7 @@ int main(void)
         TEST(test_removed_while_down),
         TEST(test_another_stream),
         TEST(test_bus_lost),
+        TEST(test_more_than_may_be_held),
         TEST(test_bodies),
         TEST(test_absurd_numbers),
         TEST(test_a_file_that_is_full),
