@@ -37,6 +37,11 @@ enum {
     OPT_LIMIT,
     OPT_DEADLINE,
     OPT_PARTIAL,
+    OPT_KIND,
+    OPT_TYPE,
+    OPT_SEVERITY,
+    OPT_SINCE,
+    OPT_UNTIL,
     OPT_TOKEN, /* Refused. */
 };
 
@@ -47,15 +52,16 @@ enum {
 #define LISTS CLI_FOR_LISTS
 #define SHOWS CLI_FOR_SHOWS
 #define BOTH  CLI_FOR_BOTH
+#define WATCH CLI_FOR_WATCH
 
 /* clang-format off */
 const struct cli_option cli_options[] = {
-    {"site", 0, "SITE[,SITE...]", NULL, LIST | SHOW, OPT_SITE,
+    {"site", 0, "SITE[,SITE...]", NULL, LIST | SHOW | WATCH, OPT_SITE,
      "only these sites; may be repeated"},
     {"name", 0, "NAME", NULL, LIST, OPT_NAME, "only what has this name"},
     {"status", 0, "STATUS", NULL, LIST, OPT_STATUS,
      "only what has this status"},
-    {"project", 0, "PROJECT", NULL, LIST, OPT_PROJECT,
+    {"project", 0, "PROJECT", NULL, LIST | WATCH, OPT_PROJECT,
      "only what belongs to this project"},
     {"sort", 0, "KEY[,KEY...]", NULL, LIST, OPT_SORT,
      "order of the rows: created_at, updated_at, name, status, id, project "
@@ -66,11 +72,21 @@ const struct cli_option cli_options[] = {
      "how long the sites may take, 100ms to 60s; the hub's choice without it"},
     {"partial", 0, "allow|deny", "allow deny", LIST | SHOW, OPT_PARTIAL,
      "whether an answer of only some sites will do (it does by default)"},
+    {"severity", 0, "SEVERITY", "info notice warning error critical", WATCH,
+     OPT_SEVERITY, "only events of this severity or worse"},
+    {"kind", 0, "KIND[,KIND...]", NULL, WATCH, OPT_KIND,
+     "only events about these kinds: server, site, feed, alarm"},
+    {"type", 0, "TYPE[,TYPE...]", NULL, WATCH, OPT_TYPE,
+     "only events of these types; '*' stands for any text: 'server.*'"},
+    {"since", 0, "TIME", NULL, WATCH, OPT_SINCE,
+     "begin with what came then: 1h ago, 2026-11-25T08:00:00Z, or oldest"},
+    {"until", 0, "TIME", NULL, WATCH, OPT_UNTIL,
+     "end with what came by then: 10m ago, 2026-11-25T09:00:00Z, or +1h"},
     {"long", 0, NULL, NULL, LISTS, OPT_LONG, "more columns"},
     {"fields", 0, "MEMBER[,MEMBER...]", NULL, LISTS, OPT_FIELDS,
      "these members of the native objects as columns, and the site"},
 
-    {"format", 'f', "FORMAT", "table json csv value yaml shell", BOTH,
+    {"format", 'f', "FORMAT", "table json csv value yaml shell", BOTH | WATCH,
      OPT_FORMAT, "table (default), json, value, yaml; csv for lists, shell "
      "for one object"},
     {"column", 'c', "COLUMN", NULL, BOTH, OPT_COLUMN,
@@ -292,6 +308,16 @@ static const char **text_slot(struct cli_args *args, int id)
         return &args->project;
     case OPT_PARTIAL:
         return &args->partial;
+    case OPT_KIND:
+        return &args->kind;
+    case OPT_TYPE:
+        return &args->type;
+    case OPT_SEVERITY:
+        return &args->severity;
+    case OPT_SINCE:
+        return &args->since;
+    case OPT_UNTIL:
+        return &args->until;
     default:
         return NULL;
     }

@@ -17,7 +17,8 @@ enum cli_for {
     CLI_FOR_SHOW = 4,      /* One resource. */
     CLI_FOR_SITE_LIST = 8, /* Sites have filters of their own: none. */
     CLI_FOR_SITE_SHOW = 16,
-    CLI_FOR_NONE = 32, /* What asks nobody: help, complete. */
+    CLI_FOR_NONE = 32,  /* What asks nobody: help, complete. */
+    CLI_FOR_WATCH = 64, /* Events as they come. */
     CLI_FOR_LISTS = CLI_FOR_LIST | CLI_FOR_SITE_LIST,
     CLI_FOR_SHOWS = CLI_FOR_SHOW | CLI_FOR_SITE_SHOW,
     CLI_FOR_BOTH = CLI_FOR_LISTS | CLI_FOR_SHOWS,
@@ -60,9 +61,10 @@ struct cli_args {
 
     struct ist_sb sites, sort; /* As the API wants them; "" for none. */
     struct ist_sb field_names; /* Owns what 'fields' points to. */
-    const char *name, *status, *project, *partial; /* Or NULL. */
-    uint64_t limit;                                /* 0: all. */
-    uint64_t deadline_ms;                          /* 0: the hub's default. */
+    const char *name, *status, *project, *partial;      /* Or NULL. */
+    const char *kind, *type, *severity, *since, *until; /* Or NULL. */
+    uint64_t limit;                                     /* 0: all. */
+    uint64_t deadline_ms; /* 0: the hub's default. */
 };
 
 /* Says what is wrong; CLI_USAGE then, else 0. Always needs the fini. */

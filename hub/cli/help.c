@@ -111,6 +111,7 @@ void cli_help_all(struct ist_sb *sb)
 
     ist_sb_puts(sb, "Usage: isthmus NOUN list [option...]\n"
                     "       isthmus NOUN show ID [option...]\n"
+                    "       isthmus watch [option...]\n"
                     "       isthmus complete bash|zsh|fish\n"
                     "       isthmus help [NOUN [list|show]]\n\n"
                     "Many OpenStack sites, seen as one through their hub.\n\n"
@@ -132,7 +133,8 @@ void cli_help_all(struct ist_sb *sb)
     put_options(sb, CLI_FOR_ALL, "Options of every command");
     ist_sb_puts(sb, environment);
     ist_sb_puts(sb, exits);
-    ist_sb_puts(sb, "\n\"isthmus NOUN list --help\" shows the rest.\n");
+    ist_sb_puts(sb, "\n\"isthmus NOUN list --help\" and \"isthmus watch "
+                    "--help\" show the rest.\n");
 }
 
 void cli_help_noun(struct ist_sb *sb, const struct cli_kind *kind)
@@ -184,6 +186,17 @@ void cli_help_command(struct ist_sb *sb, const struct cli_kind *kind,
     if (list)
         put_columns(sb, kind);
     put_options(sb, takers & ~(unsigned) CLI_FOR_ALL, "Options");
+    put_options(sb, CLI_FOR_ALL, "Options of every command");
+    ist_sb_puts(sb, environment);
+    ist_sb_puts(sb, exits);
+}
+
+void cli_help_watch(struct ist_sb *sb)
+{
+    ist_sb_puts(sb, "Usage: isthmus watch [option...]\n\n"
+                    "Show the events of all sites as they come, until "
+                    "interrupted.\n");
+    put_options(sb, CLI_FOR_WATCH, "Options");
     put_options(sb, CLI_FOR_ALL, "Options of every command");
     ist_sb_puts(sb, environment);
     ist_sb_puts(sb, exits);

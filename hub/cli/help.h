@@ -10,6 +10,8 @@ void cli_help_noun(struct ist_sb *, const struct cli_kind *);
 void cli_help_command(struct ist_sb *, const struct cli_kind *,
                       const char *verb);
 
+void cli_help_watch(struct ist_sb *);
+
 /* A completion script; false for a shell we do not know. */
 bool cli_complete(struct ist_sb *, const char *shell);
 

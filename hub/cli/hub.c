@@ -71,7 +71,7 @@ static int on_progress(void *arg, curl_off_t down_total, curl_off_t down,
     struct cli_hub *hub = arg;
 
     (void) down_total, (void) down, (void) up_total, (void) up;
-    if (ist_clock_mono_ns() - hub->begun_ns > WAITING_MS * 1000000ULL)
+    if (ist_clock_mono_ns() > hub->begun_ns + WAITING_MS * 1000000ULL)
         waiting_begin(hub);
     return interrupted != 0;
 }
@@ -425,6 +425,91 @@ int cli_hub_get(struct cli_hub *hub, const char *path, long *ret_status,
     }
     *ret = body;
     return 0;
+}
+
+/* Streams */
+
+struct stream {
+    struct cli_hub *hub;
+    cli_piece_fn *fn;
+    void *arg;
+    int rc; /* Of the function. */
+};
+
+static size_t on_piece(char *data, size_t size, size_t n, void *arg)
+{
+    struct stream *stream = arg;
+    long status = 0;
+
+    curl_easy_getinfo(stream->hub->curl, CURLINFO_RESPONSE_CODE, &status);
+    if (status != 200)
+        return on_bytes(data, size, n, &stream->hub->answer);
+    stream->rc = stream->fn(stream->arg, data, size * n);
+    return stream->rc ? 0 : size * n;
+}
+
+bool cli_hub_interrupted(void)
+{
+    return interrupted != 0;
+}
+
+/* The hub gives a sign of life every 15 s. */
+static void set_streaming(struct cli_hub *hub, struct stream *stream)
+{
+    curl_easy_setopt(hub->curl, CURLOPT_TIMEOUT_MS, 0L);
+    curl_easy_setopt(hub->curl, CURLOPT_LOW_SPEED_LIMIT, 1L);
+    curl_easy_setopt(hub->curl, CURLOPT_LOW_SPEED_TIME, 45L);
+    curl_easy_setopt(hub->curl, CURLOPT_WRITEFUNCTION, on_piece);
+    curl_easy_setopt(hub->curl, CURLOPT_WRITEDATA, stream);
+    hub->begun_ns = UINT64_MAX / 2; /* Nobody is waited for. */
+}
+
+static int end_of_stream(struct cli_hub *hub, const struct stream *stream,
+                         CURLcode code, bool quiet, bool *ret_lost)
+{
+    long status = 0;
+    json_t *body;
+    int rc;
+
+    curl_easy_getinfo(hub->curl, CURLINFO_RESPONSE_CODE, &status);
+    if (interrupted)
+        return CLI_OK;
+    if (stream->rc == -EPIPE)
+        return CLI_FAILED;
+    if (stream->rc)
+        return cli_fail(CLI_FAILED, "cannot go on: %s", strerror(-stream->rc));
+    *ret_lost = code != CURLE_OK || status == 502 || status == 503;
+    if (*ret_lost && quiet)
+        return CLI_UNREACHABLE;
+    if (code != CURLE_OK)
+        return status == 200 ? CLI_UNREACHABLE : failed(hub, code);
+    if (status == 200)
+        return CLI_OK;
+    body = parse(&hub->answer);
+    rc = cli_hub_problem(status, body);
+    json_decref(body);
+    return rc;
+}
+
+int cli_hub_stream(struct cli_hub *hub, const char *path, cli_piece_fn *fn,
+                   void *arg, bool quiet, bool *ret_lost)
+{
+    struct stream stream = {.hub = hub, .fn = fn, .arg = arg};
+    struct ist_sb url;
+    CURLcode code;
+
+    *ret_lost = false;
+    ist_sb_init(&url, 0);
+    ist_sb_printf(&url, "%s%s", hub->base, path);
+    ist_sb_reset(&hub->answer);
+    ist_sb_reset(&hub->answer_headers);
+    hub->error[0] = '\0';
+    debug_request(hub, ist_sb_text(&url));
+    curl_easy_setopt(hub->curl, CURLOPT_URL, ist_sb_text(&url));
+    set_streaming(hub, &stream);
+    code = curl_easy_perform(hub->curl);
+    ist_sb_fini(&url);
+    return end_of_stream(hub, &stream, code, quiet, ret_lost);
 }
 
 static int exit_of(long status)

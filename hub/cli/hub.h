@@ -39,6 +39,16 @@ void cli_hub_fini(struct cli_hub *);
 int cli_hub_get(struct cli_hub *, const char *path, long *ret_status,
                 json_t **ret);
 
+/* The pieces of an answer of 200, as they come, for as long as it lasts; those
+ * of another status are put into words. Non-zero from 'fn' ends it.
+ * '*ret_lost': the connection could not be made or broke; 'quiet' then says
+ * nothing, for the caller tries again. An interrupt ends it, and the program
+ * goes on. */
+typedef int cli_piece_fn(void *arg, const char *data, size_t size);
+int cli_hub_stream(struct cli_hub *, const char *path, cli_piece_fn *,
+                   void *arg, bool quiet, bool *ret_lost);
+bool cli_hub_interrupted(void);
+
 /* Says in words what an answer of 300 and above means. */
 int cli_hub_problem(long status, const json_t *body);
 

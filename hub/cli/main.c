@@ -3,6 +3,7 @@
 #include "cli/ask.h"
 #include "cli/help.h"
 #include "cli/say.h"
+#include "cli/watch.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -38,8 +39,8 @@ static const struct cli_kind *find_noun(const struct cli_args *args,
 
 static int unknown_noun(const char *word)
 {
-    const char *nouns[32] = {"complete", "help"}, *near;
-    size_t n = 2;
+    const char *nouns[32] = {"complete", "help", "watch"}, *near;
+    size_t n = 3;
 
     for (const struct cli_kind *k = cli_kinds;
          k->noun && n + 1 < IST_COUNT(nouns); k++)
@@ -72,6 +73,10 @@ static int help(const struct cli_args *args, size_t first, struct ist_sb *out)
 
     if (first >= args->n_words) {
         cli_help_all(out);
+        return CLI_OK;
+    }
+    if (strcmp(args->words[first], "watch") == 0) {
+        cli_help_watch(out);
         return CLI_OK;
     }
     kind = find_noun(args, first, &n);
@@ -137,6 +142,23 @@ static int run_noun(const struct cli_args *args, struct ist_sb *out)
     return ask(args, kind, id, out);
 }
 
+static int run_watch(const struct cli_args *args)
+{
+    struct cli_hub hub;
+    int rc = cli_args_check(args, CLI_FOR_ALL | CLI_FOR_WATCH, "watch");
+
+    if (rc)
+        return rc;
+    if (args->n_words > 1)
+        return cli_fail(CLI_USAGE, "watch: '%s' is a word too much",
+                        args->words[1]);
+    rc = cli_hub_init(&hub, args);
+    if (rc == 0)
+        rc = cli_watch(&hub);
+    cli_hub_fini(&hub);
+    return rc;
+}
+
 static int run_complete(const struct cli_args *args, struct ist_sb *out)
 {
     int rc = cli_args_check(args, CLI_FOR_NONE, "complete");
@@ -169,6 +191,8 @@ static int run(const struct cli_args *args, struct ist_sb *out)
         return help(args, 1, out);
     if (strcmp(args->words[0], "complete") == 0)
         return run_complete(args, out);
+    if (strcmp(args->words[0], "watch") == 0)
+        return run_watch(args);
     return run_noun(args, out);
 }
 
