@@ -2,12 +2,12 @@
  * events quote names that come from sites. */
 #include "cli/watch.h"
 
-#include "base/clock.h"
 #include "cli/safe.h"
 #include "cli/say.h"
 
 #include <errno.h>
 #include <inttypes.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -190,7 +190,7 @@ static void make_path(const struct watch *watch, struct ist_sb *path)
 
 static void pause_for(uint64_t *again_ms)
 {
-    usleep((useconds_t) (*again_ms * 1000));
+    poll(NULL, 0, (int) *again_ms); /* An interrupt ends it. */
     *again_ms = *again_ms * 2 > AGAIN_MAX_MS ? AGAIN_MAX_MS : *again_ms * 2;
 }
 

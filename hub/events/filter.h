@@ -16,7 +16,7 @@ struct events_filter {
     char *site;
     char *type; /* Patterns of "server.create", or of the whole type, in which
                  * '*' is any text and '?' one byte. */
-    char *kind, *project; /* All four owned. */
+    char *kind, *project;          /* All four owned. */
     enum events_severity severity; /* That or worse. */
 };
 
