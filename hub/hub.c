@@ -4,6 +4,7 @@
  * then the intake, the bus, the file, and the registry. */
 #include "hub.h"
 
+#include "conditions.h"
 #include "metrics.h"
 
 #include "admin/home.h"
@@ -52,6 +53,8 @@ struct hub {
     struct desk_conf desk_conf;
     struct intake_conf intake_conf;
     struct events_conf events_conf;
+    struct alarm_conf alarm_conf;
+    struct conditions_conf conditions_conf;
     struct api_conf api_conf;
     struct ist_httpd_conf http_conf;
 
@@ -64,6 +67,8 @@ struct hub {
     struct view *view;
     struct events_log *events;
     struct intake *intake;
+    struct alarm_engine *alarms;
+    struct conditions conditions;
     struct hub_metrics metrics;
     struct ist_process process;
     struct ist_health health;
@@ -80,8 +85,9 @@ struct hub {
     {                                                                          \
         {hub_rows, &(h)->conf}, {ist_amqp_rows, &(h)->bus_conf},               \
             {desk_rows, &(h)->desk_conf}, {intake_rows, &(h)->intake_conf},    \
-            {events_rows, &(h)->events_conf}, {api_rows, &(h)->api_conf},      \
-            {ist_httpd_rows, &(h)->http_conf},                                 \
+            {events_rows, &(h)->events_conf}, {alarm_rows, &(h)->alarm_conf},  \
+            {conditions_rows, &(h)->conditions_conf},                          \
+            {api_rows, &(h)->api_conf}, {ist_httpd_rows, &(h)->http_conf},     \
     }
 
 static struct ist_start start = {.program = "isthmus-hub",
@@ -224,6 +230,8 @@ static bool http_over(void *arg)
 
     if (!hub->http_closed)
         return false;
+    conditions_stop(&hub->conditions);
+    alarm_stop(hub->alarms);
     intake_close(IST_TAKE(hub->intake), on_intake_closed, hub);
     return true;
 }
@@ -232,8 +240,10 @@ static bool intake_over(void *arg)
 {
     struct hub *hub = arg;
 
-    if (!hub->intake_closed)
+    if (!hub->intake_closed || conditions_busy(&hub->conditions) ||
+        alarm_busy(hub->alarms) || events_log_busy(hub->events))
         return false;
+    hub->alarms = alarm_free(hub->alarms);
     hub->events = events_log_free(hub->events);
     hub->view = view_free(hub->view);
     hub->tree = ist_tree_free(hub->tree);
@@ -336,6 +346,34 @@ static int open_view(struct hub *hub, struct ist_err *err)
     return hub->intake ? 0 : err->code;
 }
 
+/* What is wrong, and what tells it. */
+static int open_alarms(struct hub *hub, struct ist_err *err)
+{
+    hub->alarms = alarm_open(hub->tree, hub->events, &hub->alarm_conf, err);
+    if (!hub->alarms)
+        return err->code;
+    hub->conditions = (struct conditions){
+        .loop = &hub->loop,
+        .conf = hub->conditions_conf,
+        .alarms = hub->alarms,
+        .bus = hub->bus,
+        .sites = hub->sites,
+        .intake = hub->intake,
+        .tree = hub->tree,
+        .log = hub->events,
+        .own = &hub->home.keys.delegation,
+        .certificates = {
+            {.which = "bus",
+             .path = hub->bus_conf.certificate ? hub->bus_conf.certificate
+                                               : hub->home.bus_certificate},
+            {.which = "http",
+             .path = hub->http_conf.certificate ? hub->http_conf.certificate
+                                                : hub->home.http_certificate},
+        }};
+    conditions_start(&hub->conditions);
+    return 0;
+}
+
 static bool is_bus_up(struct ist_health_check *check, char *text)
 {
     struct hub *hub = IST_CONTAINER(check, struct hub, bus_check);
@@ -389,13 +427,15 @@ static int open_api(struct hub *hub, struct ist_err *err)
                   err);
     if (rc == 0)
         api_set_view(&hub->api, hub->view, hub->intake, hub->events);
+    api_set_alarms(&hub->api, hub->alarms);
     return rc;
 }
 
 static int open_all(struct hub *hub, struct ist_err *err)
 {
     static int (*const parts[])(struct hub *, struct ist_err *) = {
-        open_home, open_sites, open_bus, open_view, open_signs, open_api,
+        open_home,   open_sites, open_bus, open_view,
+        open_alarms, open_signs, open_api,
     };
 
     for (size_t i = 0; i < IST_COUNT(parts); i++) {
