@@ -402,6 +402,7 @@ static int open_signs(struct hub *hub, struct ist_err *err)
                      &hub->api);
     hub_metrics_view(&hub->metrics, hub->tree, hub->view, hub->intake,
                      hub->events);
+    hub_metrics_alarms(&hub->metrics, hub->alarms, &hub->conditions);
     ist_process_init(&hub->process, &hub->metrics.registry);
     ist_health_init(&hub->health);
     hub->bus_check = (struct ist_health_check){.name = "bus", .ok = is_bus_up};

@@ -100,6 +100,41 @@ static void collect_view(struct hub_metrics *m)
     ist_metric_set(&m->store_max, (double) max);
 }
 
+static void collect_alarms(struct hub_metrics *m)
+{
+    struct alarm_counts counts;
+
+    alarm_count(m->alarms, &counts);
+    for (int i = 0; i < ALARM_SEVERITIES; i++) {
+        const char *severity = alarm_severity_name((enum alarm_severity) i);
+
+        ist_metric_set(&m->alarms_open, (double) counts.fresh[i], severity,
+                       "new");
+        ist_metric_set(&m->alarms_open, (double) counts.acknowledged[i],
+                       severity, "acknowledged");
+        ist_metric_set(&m->alarms_open, (double) counts.folded[i], severity,
+                       "folded");
+    }
+}
+
+static void collect_ends(struct hub_metrics *m)
+{
+    struct sites_site *site = NULL;
+
+    for (size_t i = 0; i < CONDITIONS_CERTIFICATES; i++) {
+        const struct conditions_certificate *certificate =
+            &m->conditions->certificates[i];
+
+        if (certificate->not_after_ms)
+            ist_metric_set(&m->certificate_end,
+                           (double) certificate->not_after_ms / 1000.0,
+                           certificate->which);
+    }
+    while ((site = sites_next(m->sites, site)))
+        ist_metric_set(&m->delegation_end,
+                       (double) site->peer.not_after_ms / 1000.0, site->name);
+}
+
 static void collect(struct ist_metrics_collector *collector)
 {
     struct hub_metrics *m =
@@ -109,8 +144,13 @@ static void collect(struct ist_metrics_collector *collector)
     collect_sites(m);
     collect_bus(m);
     ist_metric_set(&m->requests_open, (double) m->api->n_open);
+    ist_metric_set(&m->bus_blocked, m->bus->is_blocked ? 1 : 0);
     if (m->view)
         collect_view(m);
+    if (m->alarms) {
+        collect_alarms(m);
+        collect_ends(m);
+    }
 }
 
 #define N(member) offsetof(struct hub_metrics, member)
@@ -190,6 +230,20 @@ static const struct {
     {N(events_dropped), IST_COUNTER("isthmus_hub_events_dropped_total",
                                     "Events of the hub itself that were lost "
                                     "before they were written.")},
+    {N(alarms_open),
+     IST_GAUGE("isthmus_hub_alarms",
+               "Open alarms; each counts once: folded, else acknowledged, "
+               "else new.",
+               "severity", "state")},
+    {N(certificate_end),
+     IST_GAUGE("isthmus_hub_certificate_expiry_timestamp_seconds",
+               "When the hub's certificate for the bus, for HTTPS ends.",
+               "certificate")},
+    {N(delegation_end),
+     IST_GAUGE("isthmus_hub_site_delegation_expiry_timestamp_seconds",
+               "When the delegation of the site's online keys ends.", "site")},
+    {N(bus_blocked), IST_GAUGE("isthmus_hub_bus_blocked",
+                               "1 while the broker takes no messages.")},
     {N(store_bytes), IST_GAUGE("isthmus_hub_store_bytes",
                                "Of hub.db, as far as it was ever used.")},
     {N(store_max),
@@ -224,6 +278,14 @@ void hub_metrics_view(struct hub_metrics *m, struct ist_tree *tree,
     m->view = view;
     m->intake = intake;
     m->events = events;
+}
+
+void hub_metrics_alarms(struct hub_metrics *m,
+                        const struct alarm_engine *alarms,
+                        const struct conditions *conditions)
+{
+    m->alarms = alarms;
+    m->conditions = conditions;
 }
 
 void hub_metrics_fini(struct hub_metrics *m)

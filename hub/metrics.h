@@ -3,6 +3,8 @@
 #ifndef HUB_METRICS_H
 #define HUB_METRICS_H
 
+#include "conditions.h"
+
 #include "api/api.h"
 #include "obs/metric.h"
 #include "view/intake.h"
@@ -17,14 +19,17 @@ struct hub_metrics {
     struct ist_tree *tree;
     struct view *view;
     struct intake *intake;
-    struct events_log *events; /* All borrowed. */
+    struct events_log *events;
+    const struct alarm_engine *alarms;
+    const struct conditions *conditions; /* All borrowed. */
 
     struct ist_metric calls, calls_open, frames, late, broken, presences,
         refused, sites_known, site_up, site_seen, site_offset, bus_up,
         bus_connects, bus_sent, bus_delivered, bus_dropped, requests_open,
         view_rows, view_lag, feed_messages, feed_entries, feed_doubles,
         feed_gaps, feed_resyncs, feed_malformed, feed_refused, events_held,
-        events_appended, events_dropped, store_bytes, store_max;
+        events_appended, events_dropped, store_bytes, store_max, alarms_open,
+        certificate_end, delegation_end, bus_blocked;
 };
 
 void hub_metrics_init(struct hub_metrics *, const struct desk *, struct sites *,
@@ -32,6 +37,9 @@ void hub_metrics_init(struct hub_metrics *, const struct desk *, struct sites *,
 /* What the view and the log count, too. */
 void hub_metrics_view(struct hub_metrics *, struct ist_tree *, struct view *,
                       struct intake *, struct events_log *);
+/* The alarms, and when what ends some day does. */
+void hub_metrics_alarms(struct hub_metrics *, const struct alarm_engine *,
+                        const struct conditions *);
 void hub_metrics_fini(struct hub_metrics *);
 
 #endif
