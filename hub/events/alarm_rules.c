@@ -51,7 +51,8 @@ static const struct alarm_row types[ALARM_TYPES] = {
          "what uses it: afterwards nobody connects any more."},
     [ALARM_DELEGATION_EXPIRING] =
         {"delegation-expiring", ALARM_WARNING, 0,
-         "Have the site's admin renew its online keys ('isthmus-agent renew') "
+         "Have the site's admin renew its online keys ('isthmus-agent keys "
+         "--renew') "
          "and add the new bundle here: afterwards the site's messages are "
          "refused."},
     [ALARM_CLOCK_SKEW] =
