@@ -167,8 +167,9 @@ static bool send_next(struct feed *feed)
     memset(&batch->publish, 0, sizeof(batch->publish));
     batch->feed = feed;
     batch->is_confirmed = false;
-    rc = feed_store_batch(&feed->store, sender->sent, ENTRIES_MAX, BYTES_MAX,
-                          &body, &batch->last, &batch->n, &err);
+    rc = feed_store_batch(&feed->store, sender->sent, sender->confirmed + 1,
+                          ENTRIES_MAX, BYTES_MAX, &body, &batch->last,
+                          &batch->n, &err);
     if (rc == 0 && batch->n == 0)
         return false;
     if (rc == 0)

@@ -367,7 +367,16 @@ static int read_batch(struct feed_store *store, MDB_cursor *cursor,
     return rc == MDB_NOTFOUND ? 0 : rc;
 }
 
-int feed_store_batch(struct feed_store *store, uint64_t after,
+/* Where the entries stand in the outbox, and what of it is not confirmed. */
+static void put_places(struct ist_sb *out, uint64_t first, uint64_t oldest)
+{
+    ist_sb_putc(out, 3 << 3); /* Events.first */
+    put_varint(out, first);
+    ist_sb_putc(out, 4 << 3); /* Events.oldest */
+    put_varint(out, oldest);
+}
+
+int feed_store_batch(struct feed_store *store, uint64_t after, uint64_t oldest,
                      size_t entries_max, size_t bytes_max, struct ist_sb *out,
                      uint64_t *ret_last, size_t *ret_n, struct ist_err *err)
 {
@@ -382,6 +391,8 @@ int feed_store_batch(struct feed_store *store, uint64_t after,
     if (rc == 0) {
         rc = read_batch(store, cursor, after, entries_max, bytes_max, out,
                         ret_last, ret_n);
+        if (rc == 0 && *ret_n)
+            put_places(out, *ret_last + 1 - *ret_n, oldest);
         mdb_cursor_close(cursor);
     }
     mdb_txn_abort(txn);

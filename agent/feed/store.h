@@ -136,10 +136,10 @@ void feed_store_confirm(struct feed_store *, struct feed_confirm *,
 /* --- Reading --- */
 
 /* Appends a packed isthmus.v1.Events to 'out': entries behind that number, as
- * many as go in. '*ret_last' is the last one's number, '*ret_n' how many; 0
- * when there is none. 0 or a fault. */
-int feed_store_batch(struct feed_store *, uint64_t after, size_t entries_max,
-                     size_t bytes_max, struct ist_sb *out, uint64_t *ret_last,
-                     size_t *ret_n, struct ist_err *err);
+ * many as go in; and that 'oldest' is not confirmed. '*ret_last' is the last
+ * one's number, '*ret_n' how many; 0 when there is none. 0 or a fault. */
+int feed_store_batch(struct feed_store *, uint64_t after, uint64_t oldest,
+                     size_t entries_max, size_t bytes_max, struct ist_sb *out,
+                     uint64_t *ret_last, size_t *ret_n, struct ist_err *err);
 
 #endif

@@ -89,8 +89,8 @@ const char *intake_trouble(const struct intake *);
 
 /* Counted for metrics; only ever rise. */
 struct intake_counts {
-    uint64_t messages, entries, upserts, deletes, news, doubles, gaps, resyncs,
-        malformed;
+    uint64_t messages, entries, upserts, deletes, news, doubles, gaps, early,
+        resyncs, malformed;
     uint64_t refused[IST_SEAL_REFUSALS];
 };
 const struct intake_counts *intake_counts(const struct intake *);

@@ -304,6 +304,12 @@ static int take_message(struct intake *intake, MDB_txn *txn,
         intake->batch.counts.doubles++;
         return 0;
     }
+    if (!numbers_take_places(a.numbers, message->events->first,
+                             message->events->oldest,
+                             message->events->n_events)) {
+        intake->batch.counts.early++;
+        return 0;
+    }
     if (restarted)
         rc = append_note(&a, "restarted", EVENTS_NOTICE,
                          "its feed begins anew: the site's agent has lost its "
@@ -358,6 +364,7 @@ static void add_counts(struct intake_counts *to,
     to->news += from->news;
     to->doubles += from->doubles;
     to->gaps += from->gaps;
+    to->early += from->early;
     to->malformed += from->malformed;
 }
 

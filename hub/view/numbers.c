@@ -3,10 +3,10 @@
 #include <string.h>
 
 /* Host byte order: the file does not travel. */
-#define VERSION 1U
+#define VERSION 2U
 
 struct head {
-    uint64_t version, epoch, sequence;
+    uint64_t version, epoch, sequence, place;
 };
 
 struct packed {
@@ -26,7 +26,8 @@ static bool is_used(const struct numbers_kind *kind)
 size_t numbers_pack(const struct numbers *numbers,
                     uint8_t to[NUMBERS_PACKED_MAX])
 {
-    struct head head = {VERSION, numbers->epoch, numbers->sequence};
+    struct head head = {VERSION, numbers->epoch, numbers->sequence,
+                        numbers->place};
     size_t at = sizeof(head);
 
     memcpy(to, &head, sizeof(head));
@@ -55,6 +56,7 @@ bool numbers_unpack(struct numbers *numbers, const void *data, size_t size)
         return false;
     numbers->epoch = head.epoch;
     numbers->sequence = head.sequence;
+    numbers->place = head.place;
     for (at += sizeof(head); at + sizeof(packed) <= end; at += sizeof(packed)) {
         memcpy(&packed, at, sizeof(packed));
         if (packed.number < VIEW_KINDS_MAX)
@@ -73,7 +75,7 @@ bool numbers_take_epoch(struct numbers *numbers, uint64_t epoch, bool is_live,
         return false;
     *ret_restarted = numbers->epoch != 0;
     numbers->epoch = epoch;
-    numbers->sequence = 0;
+    numbers->sequence = numbers->place = 0;
     for (size_t i = 0; i < VIEW_KINDS_MAX; i++) {
         struct numbers_kind *kind = &numbers->kinds[i];
 
@@ -81,6 +83,20 @@ bool numbers_take_epoch(struct numbers *numbers, uint64_t epoch, bool is_live,
         kind->lacking = kind->known;
         kind->stating = 0;
     }
+    return true;
+}
+
+bool numbers_take_places(struct numbers *numbers, uint64_t first,
+                         uint64_t oldest, uint64_t n)
+{
+    uint64_t due = numbers->place + 1;
+
+    if (first == 0 || n == 0)
+        return true;
+    if (first > due && oldest <= due)
+        return false;
+    if (first + n > due)
+        numbers->place = first + n - 1;
     return true;
 }
 

@@ -18,12 +18,14 @@ struct numbers_kind {
 
 struct numbers {
     uint64_t epoch, sequence;
+    uint64_t place; /* In the site's outbox, of the last entry taken; 0: not
+                     * known. */
     struct numbers_kind kinds[VIEW_KINDS_MAX]; /* By number. */
 };
 
 /* As they are stored: only kinds of which something is known. Returns the
  * size. */
-#define NUMBERS_PACKED_MAX (24 + VIEW_KINDS_MAX * 32)
+#define NUMBERS_PACKED_MAX (32 + VIEW_KINDS_MAX * 32)
 size_t numbers_pack(const struct numbers *, uint8_t to[NUMBERS_PACKED_MAX]);
 /* False, and all zero: it is none of ours. */
 bool numbers_unpack(struct numbers *, const void *data, size_t size);
@@ -40,6 +42,11 @@ enum numbers_verdict {
  * kinds lack from now on. */
 bool numbers_take_epoch(struct numbers *, uint64_t epoch, bool is_live,
                         bool *ret_restarted);
+
+/* Of a message of 'n' entries, of the epoch taken: false, it came before others
+ * that its sender has not given up, and will come again behind them. */
+bool numbers_take_places(struct numbers *, uint64_t first, uint64_t oldest,
+                         uint64_t n);
 
 /* Of news. '*ret_due': the sequence that was due. */
 enum numbers_verdict numbers_take_sequence(struct numbers *, uint64_t sequence,

@@ -183,20 +183,20 @@ static void test_many_at_once(void **state)
         ;
     assert_int_equal(box->store.head.next_sequence, 101);
     ist_sb_init(&out, 0);
-    assert_int_equal(
-        feed_store_batch(&box->store, 40, 64, 1U << 20, &out, &last, &n, &err),
-        0);
+    assert_int_equal(feed_store_batch(&box->store, 40, 41, 64, 1U << 20, &out,
+                                      &last, &n, &err),
+                     0);
     assert_int_equal(n, 60);
     assert_int_equal(last, 100);
     ist_sb_reset(&out);
-    assert_int_equal(
-        feed_store_batch(&box->store, 0, 64, 1U << 20, &out, &last, &n, &err),
-        0);
+    assert_int_equal(feed_store_batch(&box->store, 0, 1, 64, 1U << 20, &out,
+                                      &last, &n, &err),
+                     0);
     assert_int_equal(n, 64);
     assert_int_equal(last, 64);
     ist_sb_reset(&out); /* One at least, however large. */
     assert_int_equal(
-        feed_store_batch(&box->store, 0, 64, 1, &out, &last, &n, &err), 0);
+        feed_store_batch(&box->store, 0, 1, 64, 1, &out, &last, &n, &err), 0);
     assert_int_equal(n, 1);
     ist_sb_fini(&out);
     close_store(box);
