@@ -42,21 +42,28 @@ enum {
     OPT_SEVERITY,
     OPT_SINCE,
     OPT_UNTIL,
+    OPT_STATE,
+    OPT_FOLDED,
+    OPT_BY,
+    OPT_MESSAGE,
     OPT_TOKEN, /* Refused. */
 };
 
-#define ALL   CLI_FOR_ALL
-#define NONE  CLI_FOR_NONE
-#define LIST  CLI_FOR_LIST
-#define SHOW  CLI_FOR_SHOW
-#define LISTS CLI_FOR_LISTS
-#define SHOWS CLI_FOR_SHOWS
-#define BOTH  CLI_FOR_BOTH
-#define WATCH CLI_FOR_WATCH
+#define ALL    CLI_FOR_ALL
+#define NONE   CLI_FOR_NONE
+#define LIST   CLI_FOR_LIST
+#define SHOW   CLI_FOR_SHOW
+#define LISTS  CLI_FOR_LISTS
+#define SHOWS  CLI_FOR_SHOWS
+#define BOTH   CLI_FOR_BOTH
+#define WATCH  CLI_FOR_WATCH
+#define ALARMS CLI_FOR_ALARM_LIST
+#define DO     CLI_FOR_ALARM_DO
 
 /* clang-format off */
 const struct cli_option cli_options[] = {
-    {"site", 0, "SITE[,SITE...]", NULL, LIST | SHOW | WATCH, OPT_SITE,
+    {"site", 0, "SITE[,SITE...]", NULL, LIST | SHOW | WATCH | ALARMS,
+     OPT_SITE,
      "only these sites; may be repeated"},
     {"name", 0, "NAME", NULL, LIST, OPT_NAME, "only what has this name"},
     {"status", 0, "STATUS", NULL, LIST, OPT_STATUS,
@@ -66,24 +73,34 @@ const struct cli_option cli_options[] = {
     {"sort", 0, "KEY[,KEY...]", NULL, LIST, OPT_SORT,
      "order of the rows: created_at, updated_at, name, status, id, project "
      "and what else the kind has; \"-KEY\" or \"KEY:desc\" descends"},
-    {"limit", 0, "N", NULL, LIST, OPT_LIMIT,
+    {"limit", 0, "N", NULL, LIST | ALARMS, OPT_LIMIT,
      "at most N rows; all of them without it"},
     {"deadline", 0, "TIME", NULL, LIST | SHOW, OPT_DEADLINE,
      "how long the sites may take, 100ms to 60s; the hub's choice without it"},
     {"partial", 0, "allow|deny", "allow deny", LIST | SHOW, OPT_PARTIAL,
      "whether an answer of only some sites will do (it does by default)"},
-    {"severity", 0, "SEVERITY", "info notice warning error critical", WATCH,
-     OPT_SEVERITY, "only events of this severity or worse"},
+    {"severity", 0, "SEVERITY",
+     "info notice warning error minor major critical", WATCH | ALARMS,
+     OPT_SEVERITY, "only this severity or worse; of events: info, notice, "
+     "warning, error, critical; of alarms: warning, minor, major, critical"},
     {"kind", 0, "KIND[,KIND...]", NULL, WATCH, OPT_KIND,
      "only events about these kinds: server, site, feed, alarm"},
-    {"type", 0, "TYPE[,TYPE...]", NULL, WATCH, OPT_TYPE,
-     "only events of these types; '*' stands for any text: 'server.*'"},
+    {"type", 0, "TYPE[,TYPE...]", NULL, WATCH | ALARMS, OPT_TYPE,
+     "only these types; of events, '*' stands for any text: 'server.*'"},
+    {"state", 0, "STATE", "open cleared all", ALARMS, OPT_STATE,
+     "alarms that are open (default), cleared, or all of them"},
+    {"folded", 0, NULL, NULL, ALARMS, OPT_FOLDED,
+     "also alarms that are folded under their cause"},
+    {"by", 0, "NAME", NULL, DO, OPT_BY,
+     "who does it (default: $USER)"},
+    {"message", 'm', "TEXT", NULL, DO, OPT_MESSAGE,
+     "a comment to go with it"},
     {"since", 0, "TIME", NULL, WATCH, OPT_SINCE,
      "begin with what came then: 1h ago, 2026-11-25T08:00:00Z, or oldest"},
     {"until", 0, "TIME", NULL, WATCH, OPT_UNTIL,
      "end with what came by then: 10m ago, 2026-11-25T09:00:00Z, or +1h"},
     {"long", 0, NULL, NULL, LISTS, OPT_LONG, "more columns"},
-    {"fields", 0, "MEMBER[,MEMBER...]", NULL, LISTS, OPT_FIELDS,
+    {"fields", 0, "MEMBER[,MEMBER...]", NULL, LIST | CLI_FOR_SITE_LIST, OPT_FIELDS,
      "these members of the native objects as columns, and the site"},
 
     {"format", 'f', "FORMAT", "table json csv value yaml shell", BOTH | WATCH,
@@ -318,6 +335,12 @@ static const char **text_slot(struct cli_args *args, int id)
         return &args->since;
     case OPT_UNTIL:
         return &args->until;
+    case OPT_STATE:
+        return &args->state;
+    case OPT_BY:
+        return &args->by;
+    case OPT_MESSAGE:
+        return &args->message;
     default:
         return NULL;
     }
@@ -342,6 +365,8 @@ static bool *flag_slot(struct cli_args *args, int id)
         return &args->print_empty;
     case OPT_LONG:
         return &args->long_form;
+    case OPT_FOLDED:
+        return &args->folded;
     case OPT_DESCENDING:
         return &args->descending;
     default:
@@ -490,7 +515,7 @@ int cli_args_parse(struct cli_args *args, int argc, char **argv)
         int at = optind ? optind : 1;
 
         /* '-': words come as options of number 1, in their order. */
-        c = getopt_long(argc, argv, "-:hf:c:", table, NULL);
+        c = getopt_long(argc, argv, "-:hf:c:m:", table, NULL);
         if (c < 0)
             break;
         rc = one_option(args, c, argv[at]);

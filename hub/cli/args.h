@@ -19,8 +19,11 @@ enum cli_for {
     CLI_FOR_SITE_SHOW = 16,
     CLI_FOR_NONE = 32,  /* What asks nobody: help, complete. */
     CLI_FOR_WATCH = 64, /* Events as they come. */
-    CLI_FOR_LISTS = CLI_FOR_LIST | CLI_FOR_SITE_LIST,
-    CLI_FOR_SHOWS = CLI_FOR_SHOW | CLI_FOR_SITE_SHOW,
+    CLI_FOR_ALARM_LIST = 128,
+    CLI_FOR_ALARM_SHOW = 256,
+    CLI_FOR_ALARM_DO = 512, /* ack and the like. */
+    CLI_FOR_LISTS = CLI_FOR_LIST | CLI_FOR_SITE_LIST | CLI_FOR_ALARM_LIST,
+    CLI_FOR_SHOWS = CLI_FOR_SHOW | CLI_FOR_SITE_SHOW | CLI_FOR_ALARM_SHOW,
     CLI_FOR_BOTH = CLI_FOR_LISTS | CLI_FOR_SHOWS,
 };
 
@@ -59,8 +62,10 @@ struct cli_args {
     bool long_form, noindent, fit_width, print_empty, descending;
     uint64_t max_width; /* 0: as wide as it comes. */
 
-    struct ist_sb sites, sort; /* As the API wants them; "" for none. */
-    struct ist_sb field_names; /* Owns what 'fields' points to. */
+    struct ist_sb sites, sort;        /* As the API wants them; "" for none. */
+    struct ist_sb field_names;        /* Owns what 'fields' points to. */
+    const char *state, *by, *message; /* Or NULL. */
+    bool folded;
     const char *name, *status, *project, *partial;      /* Or NULL. */
     const char *kind, *type, *severity, *since, *until; /* Or NULL. */
     uint64_t limit;                                     /* 0: all. */

@@ -3,13 +3,15 @@
  * an option of few values is one of them, and behind --site a site. */
 #include "cli/help.h"
 
+#include "cli/alarm.h"
+
 #include <string.h>
 
 static void put_nouns(struct ist_sb *sb)
 {
     for (const struct cli_kind *k = cli_kinds; k->noun; k++)
         ist_sb_printf(sb, "%s ", k->noun);
-    ist_sb_puts(sb, "watch complete help");
+    ist_sb_puts(sb, "alarm watch complete help");
 }
 
 static void put_names(struct ist_sb *sb, unsigned takers, bool with_arg_only)
@@ -47,6 +49,15 @@ static void put_command_cases(struct ist_sb *sb, const char *front,
 {
     static const char *const verbs[] = {"list", "show"};
 
+    ist_sb_printf(sb, "    alarm)\n        %s%s%s ;;\n", front, cli_alarm_verbs,
+                  back);
+    ist_sb_printf(sb, "    \"alarm list\"*)\n        %s", front);
+    put_names(sb, cli_alarm_takers("list"), false);
+    ist_sb_printf(sb, "%s ;;\n    \"alarm show\"*)\n        %s", back, front);
+    put_names(sb, cli_alarm_takers("show"), false);
+    ist_sb_printf(sb, "%s ;;\n    \"alarm \"*)\n        %s", back, front);
+    put_names(sb, cli_alarm_takers("ack"), false);
+    ist_sb_printf(sb, "%s ;;\n", back);
     for (size_t i = 0; i < IST_COUNT(verbs); i++) {
         for (int site = 1; site >= 0; site--) {
             const struct cli_kind *kind = &cli_kinds[site ? 0 : 1];
@@ -187,7 +198,10 @@ static void complete_fish(struct ist_sb *sb)
                 "complete\" -a 'bash zsh fish'\n"
                 "complete -c isthmus -n \"__fish_seen_subcommand_from $nouns; "
                 "and not __fish_seen_subcommand_from list show complete "
-                "help\" -a 'list show'\n");
+                "help\" -a 'list show'\n"
+                "complete -c isthmus -n \"__fish_seen_subcommand_from alarm; "
+                "and not __fish_seen_subcommand_from list show ack unack "
+                "comment clear\" -a 'ack unack comment clear'\n");
     for (const struct cli_option *o = cli_options; o->name; o++)
         fish_option(sb, o);
 }

@@ -1,5 +1,7 @@
 #include "cli/help.h"
 
+#include "cli/alarm.h"
+
 #include <stdio.h>
 #include <string.h>
 
@@ -112,6 +114,8 @@ void cli_help_all(struct ist_sb *sb)
     ist_sb_puts(sb, "Usage: isthmus NOUN list [option...]\n"
                     "       isthmus NOUN show ID [option...]\n"
                     "       isthmus watch [option...]\n"
+                    "       isthmus alarm list|show|ack|unack|comment|clear "
+                    "[option...]\n"
                     "       isthmus complete bash|zsh|fish\n"
                     "       isthmus help [NOUN [list|show]]\n\n"
                     "Many OpenStack sites, seen as one through their hub.\n\n"
@@ -133,8 +137,8 @@ void cli_help_all(struct ist_sb *sb)
     put_options(sb, CLI_FOR_ALL, "Options of every command");
     ist_sb_puts(sb, environment);
     ist_sb_puts(sb, exits);
-    ist_sb_puts(sb, "\n\"isthmus NOUN list --help\" and \"isthmus watch "
-                    "--help\" show the rest.\n");
+    ist_sb_puts(sb, "\n\"isthmus NOUN list --help\", \"isthmus watch --help\" "
+                    "and \"isthmus alarm --help\"\nshow the rest.\n");
 }
 
 void cli_help_noun(struct ist_sb *sb, const struct cli_kind *kind)
@@ -186,6 +190,28 @@ void cli_help_command(struct ist_sb *sb, const struct cli_kind *kind,
     if (list)
         put_columns(sb, kind);
     put_options(sb, takers & ~(unsigned) CLI_FOR_ALL, "Options");
+    put_options(sb, CLI_FOR_ALL, "Options of every command");
+    ist_sb_puts(sb, environment);
+    ist_sb_puts(sb, exits);
+}
+
+void cli_help_alarm(struct ist_sb *sb, const char *verb)
+{
+    unsigned takers = cli_alarm_takers(verb);
+
+    ist_sb_puts(sb, "Usage: isthmus alarm list [option...]\n"
+                    "       isthmus alarm show ID [option...]\n"
+                    "       isthmus alarm ack|unack|clear ID... [option...]\n"
+                    "       isthmus alarm comment ID TEXT [option...]\n\n"
+                    "Show what is wrong at the sites and at the hub, and say "
+                    "what is done about it.\n");
+    if (takers & CLI_FOR_ALARM_LIST)
+        put_columns(sb, &cli_alarm_kind);
+    put_options(sb,
+                takers ? takers & ~(unsigned) CLI_FOR_ALL
+                       : CLI_FOR_ALARM_LIST | CLI_FOR_ALARM_SHOW |
+                             CLI_FOR_ALARM_DO,
+                "Options");
     put_options(sb, CLI_FOR_ALL, "Options of every command");
     ist_sb_puts(sb, environment);
     ist_sb_puts(sb, exits);

@@ -25,6 +25,7 @@
 #define GRACE_MS       5000  /* For the way there and back. */
 #define WAITING_MS     1000
 #define HEADERS_MAX    (64U * 1024)
+#define JSON_TYPE      "Content-Type: application/json"
 #define WAITING_TEXT   "waiting for sites\xe2\x80\xa6"
 #define WAITING_ERASER "\r                  \r"
 
@@ -313,7 +314,8 @@ void cli_hub_fini(struct cli_hub *hub)
 }
 
 /* As keystoneauth does: enough to tell two tokens apart, and no more. */
-static void debug_request(struct cli_hub *hub, const char *url)
+static void debug_request(struct cli_hub *hub, const char *method,
+                          const char *url)
 {
     unsigned char hash[crypto_hash_sha256_BYTES];
     char hex[2 * sizeof(hash) + 1] = "";
@@ -325,10 +327,10 @@ static void debug_request(struct cli_hub *hub, const char *url)
                            strlen(hub->token));
         ist_hex(hash, sizeof(hash), hex);
     }
-    cli_say("REQ: curl -g -i -X GET '%s' -H \"Accept: application/json\" "
+    cli_say("REQ: curl -g -i -X %s '%s' -H \"Accept: application/json\" "
             "-H \"User-Agent: isthmus/" IST_VERSION "\"%s%s%s",
-            url, *hex ? " -H \"Authorization: Bearer {SHA256}" : "", hex,
-            *hex ? "\"" : "");
+            method, url, *hex ? " -H \"Authorization: Bearer {SHA256}" : "",
+            hex, *hex ? "\"" : "");
 }
 
 static void debug_answer(struct cli_hub *hub, long status)
@@ -391,8 +393,8 @@ static json_t *parse(const struct ist_sb *text)
     return body;
 }
 
-int cli_hub_get(struct cli_hub *hub, const char *path, long *ret_status,
-                json_t **ret)
+static int ask(struct cli_hub *hub, const char *method, const char *path,
+               long *ret_status, json_t **ret)
 {
     struct ist_sb url;
     CURLcode code;
@@ -403,7 +405,7 @@ int cli_hub_get(struct cli_hub *hub, const char *path, long *ret_status,
     ist_sb_reset(&hub->answer);
     ist_sb_reset(&hub->answer_headers);
     hub->error[0] = '\0';
-    debug_request(hub, ist_sb_text(&url));
+    debug_request(hub, method, ist_sb_text(&url));
     curl_easy_setopt(hub->curl, CURLOPT_URL, ist_sb_text(&url));
     hub->begun_ns = ist_clock_mono_ns();
     code = curl_easy_perform(hub->curl);
@@ -412,7 +414,7 @@ int cli_hub_get(struct cli_hub *hub, const char *path, long *ret_status,
     if (interrupted)
         die_of_signal();
     if (hub->args->timing)
-        cli_say("GET %s: %.3f s", path,
+        cli_say("%s %s: %.3f s", method, path,
                 (double) (ist_clock_mono_ns() - hub->begun_ns) / 1e9);
     if (code != CURLE_OK)
         return failed(hub, code);
@@ -425,6 +427,30 @@ int cli_hub_get(struct cli_hub *hub, const char *path, long *ret_status,
     }
     *ret = body;
     return 0;
+}
+
+int cli_hub_get(struct cli_hub *hub, const char *path, long *ret_status,
+                json_t **ret)
+{
+    return ask(hub, "GET", path, ret_status, ret);
+}
+
+int cli_hub_post(struct cli_hub *hub, const char *path, const json_t *order,
+                 long *ret_status, json_t **ret)
+{
+    char *text = json_dumps(order, JSON_COMPACT);
+    struct curl_slist type = {(char *) (uintptr_t) JSON_TYPE, hub->headers};
+    int rc;
+
+    if (!text)
+        return cli_fail(CLI_FAILED, "out of memory");
+    curl_easy_setopt(hub->curl, CURLOPT_HTTPHEADER, &type);
+    curl_easy_setopt(hub->curl, CURLOPT_POSTFIELDS, text);
+    rc = ask(hub, "POST", path, ret_status, ret);
+    curl_easy_setopt(hub->curl, CURLOPT_HTTPGET, 1L);
+    curl_easy_setopt(hub->curl, CURLOPT_HTTPHEADER, hub->headers);
+    free(text);
+    return rc;
 }
 
 /* Streams */
@@ -504,7 +530,7 @@ int cli_hub_stream(struct cli_hub *hub, const char *path, cli_piece_fn *fn,
     ist_sb_reset(&hub->answer);
     ist_sb_reset(&hub->answer_headers);
     hub->error[0] = '\0';
-    debug_request(hub, ist_sb_text(&url));
+    debug_request(hub, "GET", ist_sb_text(&url));
     curl_easy_setopt(hub->curl, CURLOPT_URL, ist_sb_text(&url));
     set_streaming(hub, &stream);
     code = curl_easy_perform(hub->curl);

@@ -39,6 +39,10 @@ void cli_hub_fini(struct cli_hub *);
 int cli_hub_get(struct cli_hub *, const char *path, long *ret_status,
                 json_t **ret);
 
+/* The same for a POST of that object. */
+int cli_hub_post(struct cli_hub *, const char *path, const json_t *order,
+                 long *ret_status, json_t **ret);
+
 /* The pieces of an answer of 200, as they come, for as long as it lasts; those
  * of another status are put into words. Non-zero from 'fn' ends it.
  * '*ret_lost': the connection could not be made or broke; 'quiet' then says

@@ -4,6 +4,7 @@
 #include "cli/ask.h"
 
 #include "base/parse.h"
+#include "cli/alarm.h"
 #include "cli/out.h"
 #include "cli/say.h"
 
@@ -187,6 +188,10 @@ static void first_path(const struct list *list, struct ist_sb *path)
         return;
     snprintf(number, sizeof(number), "%llu", (unsigned long long) limit);
     cli_hub_query(path, "limit", number);
+    if (list->kind == &cli_alarm_kind) {
+        cli_alarm_query(args, path);
+        return;
+    }
     cli_hub_query(path, "site", ist_sb_text(&args->sites));
     cli_hub_query(path, "name", args->name);
     cli_hub_query(path, "status", args->status);
@@ -365,6 +370,8 @@ static void say_empty(const struct list *list, size_t n_heard)
 
     if (cli_kind_is_site(list->kind))
         cli_say("No sites yet.");
+    else if (list->kind == &cli_alarm_kind)
+        cli_say("No alarms.");
     else if (list->n_sites == 0)
         cli_say("No %s: no sites yet.", list->kind->many);
     else if (list->n_sites == 1)

@@ -1,5 +1,6 @@
 /* The program "isthmus": words to a command, a command to an answer, the
  * answer to stdout in one write at the end. */
+#include "cli/alarm.h"
 #include "cli/ask.h"
 #include "cli/help.h"
 #include "cli/say.h"
@@ -39,8 +40,8 @@ static const struct cli_kind *find_noun(const struct cli_args *args,
 
 static int unknown_noun(const char *word)
 {
-    const char *nouns[32] = {"complete", "help", "watch"}, *near;
-    size_t n = 3;
+    const char *nouns[32] = {"complete", "help", "watch", "alarm"}, *near;
+    size_t n = 4;
 
     for (const struct cli_kind *k = cli_kinds;
          k->noun && n + 1 < IST_COUNT(nouns); k++)
@@ -77,6 +78,11 @@ static int help(const struct cli_args *args, size_t first, struct ist_sb *out)
     }
     if (strcmp(args->words[first], "watch") == 0) {
         cli_help_watch(out);
+        return CLI_OK;
+    }
+    if (strcmp(args->words[first], "alarm") == 0) {
+        cli_help_alarm(out,
+                       first + 1 < args->n_words ? args->words[first + 1] : "");
         return CLI_OK;
     }
     kind = find_noun(args, first, &n);
@@ -193,6 +199,8 @@ static int run(const struct cli_args *args, struct ist_sb *out)
         return run_complete(args, out);
     if (strcmp(args->words[0], "watch") == 0)
         return run_watch(args);
+    if (strcmp(args->words[0], "alarm") == 0)
+        return cli_alarm(args, out);
     return run_noun(args, out);
 }
 

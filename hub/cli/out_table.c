@@ -17,7 +17,10 @@ static const char *colour_of(const json_t *value)
         const char *words, *colour;
     } rows[] = {
         {" active available in-use up present enabled ok ", "green"},
-        {" error down absent disabled killed error_deleting ", "red"},
+        {" error down absent disabled killed error_deleting critical ", "red"},
+        {" major ", "brown"},
+        {" minor ", "yellow"},
+        {" warning ", "lightblue"},
         {" build creating downloading saving queued resize unknown paused "
          "shutoff suspended stale verify_resize reboot migrating ",
          "yellow"},

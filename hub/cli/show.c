@@ -1,4 +1,5 @@
 /* One object, by its id; by its name where nothing has that id. */
+#include "cli/alarm.h"
 #include "cli/ask.h"
 #include "cli/out.h"
 #include "cli/say.h"
@@ -142,7 +143,7 @@ static int fetch(struct cli_hub *hub, const struct cli_kind *kind,
     if (status == 300)
         rc = several(kind, id, json_object_get(body, "choices"));
     else if ((status == 404 || (status == 503 && body)) &&
-             !cli_kind_is_site(kind))
+             !cli_kind_is_site(kind) && kind != &cli_alarm_kind)
         rc = find_by_name(hub, kind, id, body, status, ret);
     else
         rc = cli_hub_problem(status, body);
