@@ -236,10 +236,9 @@ struct intake *intake_open(struct ist_loop *loop, struct ist_bus *bus,
 
 static void try_close(struct intake *intake)
 {
-
-    if (ist_op_active(&intake->batch.write.op) ||
-        ist_op_active(&intake->chore.write.op) ||
-        ist_op_active(&intake->telling.write.op) ||
+    if (intake->batch.write.op.state != IST_OP_IDLE ||
+        intake->chore.write.op.state != IST_OP_IDLE ||
+        intake->telling.write.op.state != IST_OP_IDLE ||
         !LIST_EMPTY(&intake->resyncs) || !LIST_EMPTY(&intake->waits) ||
         events_log_busy(intake->log))
         return;

@@ -393,7 +393,7 @@ static void start_chore(struct intake *intake)
 {
     bool is_short;
 
-    if (ist_op_active(&intake->chore.write.op))
+    if (intake->chore.write.op.state != IST_OP_IDLE)
         return;
     is_short = is_room_short(intake);
     intake->chore.drop = LIST_FIRST(&intake->drops);

@@ -86,7 +86,7 @@ static bool is_any_anew(const struct intake *intake)
 
 static void store_told(struct intake *intake)
 {
-    if (ist_op_active(&intake->telling.write.op) || !is_any_anew(intake))
+    if (intake->telling.write.op.state != IST_OP_IDLE || !is_any_anew(intake))
         return;
     intake->telling.notes = calloc(NOTES_MAX, sizeof(struct intake_note));
     if (!intake->telling.notes)

@@ -447,7 +447,7 @@ static void retry(struct intake *intake, const struct ist_op *op)
     *backoff = *backoff ? *backoff * 2 : BACKOFF_MIN_MS;
     if (*backoff > BACKOFF_MAX_MS)
         *backoff = BACKOFF_MAX_MS;
-    if (op->rc == -ENOSPC && !ist_op_active(&intake->chore.write.op)) {
+    if (op->rc == -ENOSPC && intake->chore.write.op.state == IST_OP_IDLE) {
         intake->chore.drop = NULL;
         ist_op_prepare(&intake->chore.write.op, intake->loop, NULL, 0,
                        on_room_made);

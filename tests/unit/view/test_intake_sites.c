@@ -223,6 +223,54 @@ static void test_changes_of_version_and_policy(void **state)
         "sa:version_changed sa:policy_changed sa:version_changed ");
 }
 
+static int write_nothing(struct ist_write *write, MDB_txn *txn,
+                         struct ist_err *err)
+{
+    (void) write, (void) txn, (void) err;
+    return 0;
+}
+
+struct meanwhile {
+    struct ist_write write;
+    struct box *box;
+};
+
+static void say_meanwhile(struct ist_op *op)
+{
+    struct meanwhile *meanwhile = IST_CONTAINER(op, struct meanwhile, write.op);
+    struct sites_site *site = sites_find(meanwhile->box->hall->sites, "sa");
+
+    snprintf(site->version, sizeof(site->version), "1.2");
+    intake_site_changed(meanwhile->box->intake, site, SITES_CHANGE_VERSION);
+}
+
+static void on_nothing(struct ist_op *op)
+{
+    (void) op;
+}
+
+/* Told between the end of the write that stores what was told and its 'done':
+ * it is stored by the next. */
+static void test_told_in_between(void **state)
+{
+    struct box *box = *state;
+    struct meanwhile meanwhile = {.box = box};
+    struct ist_write first = {.queued = false};
+    struct sites_site *site = sites_find(box->hall->sites, "sa");
+
+    says(box, "1.0", "active");
+    ist_op_prepare(&first.op, &box->hall->loop, NULL, 0, on_nothing);
+    ist_tree_write(box->tree, &first, write_nothing);
+    ist_op_prepare(&meanwhile.write.op, &box->hall->loop, NULL, 0,
+                   say_meanwhile);
+    ist_tree_write(box->tree, &meanwhile.write, write_nothing);
+    says(box, "1.1", "active");
+    reopen(box);
+    intake_site_changed(box->intake, site, SITES_CHANGE_VERSION);
+    hall_run(box->hall, 10);
+    assert_string_equal(log_of(box), "sa:version_changed sa:version_changed ");
+}
+
 /* Another site under the same name begins with nothing of the first one. */
 static void test_replaced(void **state)
 {
@@ -533,6 +581,7 @@ int main(void)
         TEST(test_an_older_epoch_that_is_the_site_s),
         TEST(test_told_over_a_restart),
         TEST(test_changes_of_version_and_policy),
+        TEST(test_told_in_between),
         TEST(test_replaced),
         TEST(test_removed_while_down),
         TEST(test_another_stream),
