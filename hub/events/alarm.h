@@ -109,7 +109,7 @@ struct alarm {
     uint64_t n_folded;     /* How many are folded under it. */
     bool is_flapping;
 
-    /* Private to alarm.c. */
+    /* Private to alarm*.c. */
     uint64_t flap_from_ms, n_flaps;
     uint64_t quiet_ms; /* Flapping, and cleared since; 0: raised. */
     uint64_t told_ms;

@@ -33,12 +33,51 @@ struct alarm_engine {
     struct ist_write write;
 };
 
+RB_PROTOTYPE(alarm_ids, alarm, by_id, )
+RB_PROTOTYPE(alarm_keys, alarm, by_key, )
+
+#define ALARM_TELL_MS 10000 /* Between two words about one that counts. */
+
 /* alarm.c */
+
+struct alarm *alarm_find_id(struct alarm_engine *, uint64_t id);
+/* Of those that are current. */
+struct alarm *alarm_find_key(struct alarm_engine *, enum alarm_type,
+                             const char *site, const char *object);
+/* Raised again, it is another one. */
+void alarm_forget_key(struct alarm_engine *, struct alarm *);
+/* Copies what fits, whole characters; control characters become spaces. */
+void alarm_put_text(char *to, size_t size, const char *text);
+uint64_t alarm_wall(const struct alarm_engine *);
 
 /* In the index by id; by key, too, if 'is_current'. NULL: no memory. */
 struct alarm *alarm_add(struct alarm_engine *, const struct alarm *);
-/* From the log, and what is due. Harmless at any time. */
+
+/* alarm_move.c */
+
+struct alarm_raising {
+    enum alarm_type type;
+    const char *site, *object, *text;
+    enum alarm_severity severity;
+    uint64_t when;
+};
+void alarm_raise(struct alarm_engine *, const struct alarm_raising *);
+/* What flaps is cleared when it stays so; NULL and what is cleared is fine. */
+void alarm_clear_one(struct alarm_engine *, struct alarm *, uint64_t when);
+void alarm_clear_now(struct alarm_engine *, struct alarm *, uint64_t when);
+/* The site is no more: nor is what was wrong with it. */
+void alarm_clear_site(struct alarm_engine *, const char *site, uint64_t when);
+/* Posts the event of that action. */
+void alarm_tell(struct alarm_engine *, struct alarm *, const char *action);
+/* Has moved; told at once, or by the tick when that was done a moment ago. */
+void alarm_changed(struct alarm_engine *, struct alarm *, uint64_t when);
+
+/* alarm_follow.c */
+
+/* Takes what the log has. Harmless at any time. */
 void alarm_go_on(struct alarm_engine *);
+void alarm_on_more(struct events_follower *);
+void alarm_on_tick(struct ist_timer *);
 
 /* alarm_store.c */
 
