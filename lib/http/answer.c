@@ -52,6 +52,8 @@ int http_on_connected(void *arg, char *peer, char *local, int peer_port,
     struct http_transfer *t = arg;
 
     (void) peer, (void) local, (void) peer_port, (void) local_port;
+    if (t->rc)
+        return CURL_PREREQFUNC_ABORT;
     t->on_wire = true;
     t->active_ms = ist_loop_now(t->http->loop);
     http_idle_arm(t);

@@ -19,6 +19,8 @@
 #include "base/sb.h"
 #include "io/op.h"
 
+#include <sys/socket.h>
+
 struct ist_http;
 
 /* Copied by ist_http_new(). 0 in a number: no limit of ours. */
@@ -59,6 +61,12 @@ struct ist_http_call {
      * It may cancel or resume the call, or start others, but not fini it. */
     int (*on_data)(struct ist_http_call *, const void *data, size_t size);
 
+    /* Not NULL: asked for every address that is tried, before
+     * anything goes there. One refusal ends the call with -EACCES, whatever
+     * other addresses the name has. Such a call never takes a kept connection.
+     * With a proxy it is the proxy's address. */
+    bool (*may_connect)(struct ist_http_call *, const struct sockaddr *);
+
     /* Results, the call's own until ist_http_call_fini(). 0 in op.rc means
      * that an answer came whole, whatever its status. */
     int status;
@@ -72,8 +80,8 @@ struct ist_http_call {
 
 /* Faults in op.rc: -ECONNREFUSED, -EHOSTUNREACH (no such name), -ETIMEDOUT,
  * -EPROTO (TLS or HTTP broken), -EMSGSIZE, -ECONNRESET (cut in the middle),
- * -EINVAL (URL), or what on_data returned. op.err says it in words without
- * secrets. */
+ * -EINVAL (URL), -EACCES (may_connect), or what on_data returned. op.err says
+ * it in words without secrets. */
 void ist_http_start(struct ist_http *, struct ist_http_call *);
 
 /* In the loop's next turn, never inside the call. Harmless on a call that is

@@ -171,6 +171,30 @@ static void set_tls(struct http_transfer *t)
         curl_easy_setopt(easy, CURLOPT_CAINFO, t->call->ca_file);
 }
 
+/* Curl's CURLOPT_OPENSOCKETFUNCTION. Curl may go on to the name's next address
+ * after a refusal: http_on_connected() ends that. */
+static curl_socket_t open_socket(void *arg, curlsocktype purpose,
+                                 struct curl_sockaddr *to)
+{
+    struct http_transfer *t = arg;
+
+    (void) purpose;
+    if (!t->call->may_connect(t->call, &to->addr)) {
+        http_refuse(t, -EACCES, "an address that may not be called");
+        return CURL_SOCKET_BAD;
+    }
+    return socket(to->family, to->socktype | SOCK_CLOEXEC, to->protocol);
+}
+
+static void set_may_connect(struct http_transfer *t)
+{
+    if (!t->call->may_connect)
+        return;
+    curl_easy_setopt(t->easy, CURLOPT_FRESH_CONNECT, 1L);
+    curl_easy_setopt(t->easy, CURLOPT_OPENSOCKETFUNCTION, open_socket);
+    curl_easy_setopt(t->easy, CURLOPT_OPENSOCKETDATA, t);
+}
+
 static void set_callbacks(struct http_transfer *t)
 {
     CURL *easy = t->easy;
@@ -207,6 +231,7 @@ int http_set_up(struct http_transfer *t)
     set_tls(t);
     set_callbacks(t);
     set_method(t);
+    set_may_connect(t);
     rc = add_headers(t);
     if (rc == -EINVAL)
         http_refuse(t, rc, "not a header that can be sent");

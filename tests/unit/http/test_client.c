@@ -990,6 +990,75 @@ static void warm_up(void)
     ist_loop_fini(&loop);
 }
 
+/* ---- who may be called --------------------------------------------------- */
+
+static unsigned n_asked;
+
+static bool never(struct ist_http_call *call, const struct sockaddr *to)
+{
+    (void) call, (void) to;
+    n_asked++;
+    return false;
+}
+
+static bool not_ipv6(struct ist_http_call *call, const struct sockaddr *to)
+{
+    (void) call;
+    n_asked++;
+    return to->sa_family == AF_INET;
+}
+
+static const struct answer fine[] = {
+    {"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n", 0, KEEP, 0}};
+
+/* Nothing goes to a refused address, not even over a connection that is kept
+ * from a call that asked nobody. */
+static void test_a_refused_address_gets_nothing(void **state)
+{
+    struct ist_http_call call = {.collect_max = 5};
+    struct bench b;
+
+    (void) state;
+    bench_open(&b, &usual, fine, 1);
+    assert_int_equal(call_run(&b, &call), 0);
+    n_asked = 0;
+    call.may_connect = never;
+    assert_int_equal(call_run(&b, &call), -EACCES);
+    assert_non_null(strstr(call.op.err.text, "may not be called"));
+    assert_int_equal(n_asked, 1);
+    assert_int_equal(b.peer.n_requests, 1);
+    call.may_connect = not_ipv6;
+    assert_int_equal(call_run(&b, &call), 0);
+    assert_int_equal(b.peer.n_requests, 2);
+    assert_int_equal(b.peer.n_accepted, 2);
+    ist_http_call_fini(&call);
+    bench_close(&b);
+}
+
+/* A name with one refused address is refused, though another one would do. */
+static void test_one_refused_address_is_enough(void **state)
+{
+    struct ist_http_call call = {.collect_max = 5, .may_connect = not_ipv6};
+    struct bench b;
+    char url[64];
+    int rc;
+
+    (void) state;
+    bench_open(&b, &usual, fine, 1);
+    snprintf(url, sizeof(url), "http://localhost:%u/", b.peer.port);
+    call.url = url;
+    n_asked = 0;
+    rc = call_run(&b, &call);
+    if (n_asked > 1) {
+        assert_int_equal(rc, -EACCES);
+        assert_int_equal(b.peer.n_requests, 0);
+    } else {
+        assert_int_equal(rc, 0); /* No IPv6 here. */
+    }
+    ist_http_call_fini(&call);
+    bench_close(&b);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -1015,6 +1084,8 @@ int main(void)
         cmocka_unit_test(test_reentry),
         cmocka_unit_test(test_no_proxy_from_environment),
         cmocka_unit_test(test_proxy),
+        cmocka_unit_test(test_a_refused_address_gets_nothing),
+        cmocka_unit_test(test_one_refused_address_is_enough),
     };
 
     signal(SIGPIPE, SIG_IGN);
