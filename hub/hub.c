@@ -429,6 +429,9 @@ static int open_api(struct hub *hub, struct ist_err *err)
     if (rc == 0)
         api_set_view(&hub->api, hub->view, hub->intake, hub->events);
     api_set_alarms(&hub->api, hub->alarms);
+    if (rc == 0)
+        api_count(&hub->api, &hub->metrics.api_requests,
+                  &hub->metrics.api_durations);
     return rc;
 }
 

@@ -29,7 +29,8 @@ struct hub_metrics {
         view_rows, view_lag, feed_messages, feed_entries, feed_doubles,
         feed_gaps, feed_resyncs, feed_malformed, feed_refused, events_held,
         events_appended, events_dropped, store_bytes, store_max, alarms_open,
-        certificate_end, delegation_end, bus_blocked;
+        certificate_end, delegation_end, bus_blocked, api_requests,
+        api_durations;
 };
 
 void hub_metrics_init(struct hub_metrics *, const struct desk *, struct sites *,

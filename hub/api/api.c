@@ -320,6 +320,34 @@ void api_set_view(struct api *api, struct view *view, struct intake *intake,
     api->events = events;
 }
 
+/* Methods are as many as clients can think of. */
+static void on_answered(void *arg, const struct ist_httpd_request *http,
+                        int status)
+{
+    static const char *const known[] = {"GET", "HEAD", "POST", "PUT", "DELETE"};
+    const struct api *api = arg;
+    const char *method = "other";
+    char code[12];
+
+    for (size_t i = 0; i < IST_COUNT(known); i++) {
+        if (strcmp(known[i], http->method) == 0)
+            method = known[i];
+    }
+    snprintf(code, sizeof(code), "%d", status);
+    ist_metric_add(api->requests, 1, method, code);
+    ist_metric_observe(api->durations,
+                       (double) (ist_loop_now(api->loop) - http->started_ms) /
+                           1000.0);
+}
+
+void api_count(struct api *api, struct ist_metric *requests,
+               struct ist_metric *durations)
+{
+    api->requests = requests;
+    api->durations = durations;
+    ist_httpd_on_answered(api->httpd, on_answered);
+}
+
 void api_set_alarms(struct api *api, struct alarm_engine *alarms)
 {
     api->alarms = alarms;

@@ -37,6 +37,7 @@ struct api {
     struct events_log *events;
     struct alarm_engine *alarms;
     struct api_conf conf;
+    struct ist_metric *requests, *durations; /* Borrowed, or NULL. */
     uint8_t token_hash[32];
     uint64_t n_open; /* Requests that wait for sites. */
     uint64_t n_watchers;
@@ -51,6 +52,11 @@ void api_set_view(struct api *, struct view *, struct intake *,
 
 /* So are its alarms. */
 void api_set_alarms(struct api *, struct alarm_engine *);
+
+/* Counts each answer: 'requests' has the labels method and code, 'durations' is
+ * a histogram of seconds without any. */
+void api_count(struct api *, struct ist_metric *requests,
+               struct ist_metric *durations);
 
 /* Reads the token and begins to listen. 0, or a fault with 'err' filled. */
 int api_open(struct api *, struct ist_loop *, struct desk *, struct sites *,

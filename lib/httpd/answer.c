@@ -151,6 +151,8 @@ void request_answer(struct request *r, int status,
 {
     assert(!r->answered);
     r->answered = true;
+    if (r->httpd->answered)
+        r->httpd->answered(r->httpd->arg, &r->pub, status);
     if (r->conn && !r->overtaken && !r->by_hand) {
         give_response(r, status, response, headers, n_headers);
         return;

@@ -487,6 +487,12 @@ void ist_httpd_on_begin(struct ist_httpd *httpd, ist_httpd_begin_fn *begin)
     httpd->begin = begin;
 }
 
+void ist_httpd_on_answered(struct ist_httpd *httpd,
+                           ist_httpd_answered_fn *answered)
+{
+    httpd->answered = answered;
+}
+
 unsigned ist_httpd_port(const struct ist_httpd *httpd)
 {
     return httpd->port;

@@ -188,6 +188,12 @@ struct ist_httpd *ist_httpd_new(struct ist_loop *,
 /* Has 'begin' called (with the same 'arg') for each request that comes from now
  * on; NULL: all bodies are collected. */
 void ist_httpd_on_begin(struct ist_httpd *, ist_httpd_begin_fn *);
+/* Has 'answered' called (with the same 'arg') when a request is answered, for
+ * counting: of a streamed answer, when it begins. It comes from inside the
+ * answer and must not touch the request. */
+typedef void ist_httpd_answered_fn(void *arg, const struct ist_httpd_request *,
+                                   int status);
+void ist_httpd_on_answered(struct ist_httpd *, ist_httpd_answered_fn *);
 /* Port in use, also when 'listen' said 0. */
 unsigned ist_httpd_port(const struct ist_httpd *);
 /* Stops taking connections, answers the open requests 503, cuts streams, and

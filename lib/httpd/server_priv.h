@@ -20,7 +20,8 @@ struct ist_httpd {
     struct ist_httpd_conf conf;
     ist_httpd_handler_fn *handler;
     ist_httpd_refuse_fn *refuse;
-    ist_httpd_begin_fn *begin; /* Or NULL. */
+    ist_httpd_begin_fn *begin;       /* Or NULL. */
+    ist_httpd_answered_fn *answered; /* Or NULL. */
     void *arg;
 
     struct MHD_Daemon *daemon; /* NULL once stopped. */

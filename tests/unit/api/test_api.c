@@ -578,6 +578,38 @@ static void test_a_lost_bus_is_an_answer(void **state)
     AWAIT(box, box->hall->bus->is_up);
 }
 
+static void test_answers_are_counted(void **state)
+{
+    struct box *box = *state;
+    struct ist_metric requests =
+        IST_COUNTER("requests_total", "Of a test.", "method", "code");
+    struct ist_metric durations =
+        IST_HISTOGRAM("durations_seconds", "Of a test.", ist_metric_seconds);
+    struct ist_sb page;
+
+    ist_metrics_add(&box->metrics, &requests);
+    ist_metrics_add(&box->metrics, &durations);
+    api_count(&box->api, &requests, &durations);
+    get(box, "/api/v1/sites");
+    get(box, "/api/v1/sites");
+    get(box, "/nowhere");
+    begin(box, "BREW", "/api/v1/sites", TOKEN);
+    finish_text(box);
+    ist_sb_init(&page, 0);
+    ist_metrics_write(&box->metrics, &page);
+    assert_non_null(strstr(ist_sb_text(&page),
+                           "requests_total{method=\"GET\",code=\"200\"} 2\n"));
+    assert_non_null(strstr(ist_sb_text(&page),
+                           "requests_total{method=\"GET\",code=\"404\"} 1\n"));
+    assert_non_null(
+        strstr(ist_sb_text(&page), "requests_total{method=\"other\",code="));
+    assert_non_null(strstr(ist_sb_text(&page), "durations_seconds_count 4\n"));
+    ist_sb_fini(&page);
+    ist_httpd_on_answered(box->api.httpd, NULL);
+    ist_metric_fini(&requests);
+    ist_metric_fini(&durations);
+}
+
 int main(void)
 {
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
@@ -603,6 +635,7 @@ int main(void)
         T(test_the_server_s_own_503_is_busy),
         T(test_a_client_that_leaves_ends_the_calls),
         T(test_a_lost_bus_is_an_answer),
+        T(test_answers_are_counted),
     };
 
     if (sodium_init() < 0)
