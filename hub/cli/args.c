@@ -6,6 +6,7 @@
 
 #include <errno.h>
 #include <getopt.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -37,6 +38,8 @@ enum {
     OPT_LIMIT,
     OPT_DEADLINE,
     OPT_PARTIAL,
+    OPT_MAX_AGE,
+    OPT_CONSISTENT,
     OPT_KIND,
     OPT_TYPE,
     OPT_SEVERITY,
@@ -79,6 +82,11 @@ const struct cli_option cli_options[] = {
      "how long the sites may take, 100ms to 60s; the hub's choice without it"},
     {"partial", 0, "allow|deny", "allow deny", LIST | SHOW, OPT_PARTIAL,
      "whether an answer of only some sites will do (it does by default)"},
+    {"max-age", 0, "TIME", NULL, LIST | SHOW, OPT_MAX_AGE,
+     "take rows that the hub knows, if no older: 10s; only sites whose rows "
+     "are older are asked"},
+    {"consistent", 0, NULL, NULL, LIST | SHOW, OPT_CONSISTENT,
+     "take rows that the hub knows, once it is as far as the sites are"},
     {"severity", 0, "SEVERITY",
      "info notice warning error minor major critical", WATCH | ALARMS,
      OPT_SEVERITY, "only this severity or worse; of events: info, notice, "
@@ -291,6 +299,19 @@ static int set_deadline(struct cli_args *args, const struct cli_option *option,
     return 0;
 }
 
+static int set_max_age(struct cli_args *args, const struct cli_option *option,
+                       const char *value)
+{
+    uint64_t ms;
+
+    if (!ist_parse_ms(value, &ms))
+        return bad_value(option, value, "is no time: write 10s or 5m");
+    snprintf(args->max_age_text, sizeof(args->max_age_text), "%llu",
+             (unsigned long long) (ms / 1000));
+    args->max_age = args->max_age_text;
+    return 0;
+}
+
 static int set_text(const char **slot, const char *value)
 {
     *slot = value;
@@ -369,6 +390,8 @@ static bool *flag_slot(struct cli_args *args, int id)
         return &args->folded;
     case OPT_DESCENDING:
         return &args->descending;
+    case OPT_CONSISTENT:
+        return &args->consistent;
     default:
         return NULL;
     }
@@ -401,6 +424,8 @@ static int apply(struct cli_args *args, const struct cli_option *option,
         return set_number(option, value, 0, 100000, &args->max_width);
     case OPT_DEADLINE:
         return set_deadline(args, option, value);
+    case OPT_MAX_AGE:
+        return set_max_age(args, option, value);
     default:
         return 0;
     }
@@ -544,5 +569,8 @@ int cli_args_check(const struct cli_args *args, unsigned takers,
     }
     if (args->long_form && args->fields.n)
         return cli_fail(CLI_USAGE, "--long and --fields exclude each other");
+    if (args->max_age && args->consistent)
+        return cli_fail(CLI_USAGE,
+                        "--max-age and --consistent exclude each other");
     return 0;
 }

@@ -66,10 +66,13 @@ struct cli_args {
     struct ist_sb field_names;        /* Owns what 'fields' points to. */
     const char *state, *by, *message; /* Or NULL. */
     bool folded;
-    const char *name, *status, *project, *partial;      /* Or NULL. */
+    const char *name, *status, *project, *partial; /* Or NULL. */
+    const char *max_age; /* Seconds, as the API wants them; or NULL. */
+    bool consistent;
     const char *kind, *type, *severity, *since, *until; /* Or NULL. */
     uint64_t limit;                                     /* 0: all. */
-    uint64_t deadline_ms; /* 0: the hub's default. */
+    uint64_t deadline_ms;  /* 0: the hub's default. */
+    char max_age_text[24]; /* What 'max_age' points to. */
 };
 
 /* Says what is wrong; CLI_USAGE then, else 0. Always needs the fini. */

@@ -609,6 +609,20 @@ void cli_hub_query(struct ist_sb *path, const char *name, const char *value)
     encode(path, value, "-._~,:");
 }
 
+void cli_hub_accept(struct ist_sb *path, const struct cli_args *args)
+{
+    char number[24];
+
+    cli_hub_query(path, "partial", args->partial);
+    if (args->deadline_ms) {
+        snprintf(number, sizeof(number), "%llu",
+                 (unsigned long long) args->deadline_ms);
+        cli_hub_query(path, "deadline", number);
+    }
+    cli_hub_query(path, "max_age", args->max_age);
+    cli_hub_query(path, "consistent", args->consistent ? "true" : NULL);
+}
+
 void cli_hub_segment(struct ist_sb *path, const char *text)
 {
     encode(path, text, "-._~:");

@@ -60,6 +60,9 @@ int cli_hub_problem(long status, const json_t *body);
  * 'value' is NULL. */
 void cli_hub_query(struct ist_sb *path, const char *name, const char *value);
 
+/* Appends what the caller accepts: partial, deadline, age. */
+void cli_hub_accept(struct ist_sb *path, const struct cli_args *);
+
 /* Appends text as one segment of a path. */
 void cli_hub_segment(struct ist_sb *path, const char *text);
 

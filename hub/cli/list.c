@@ -197,12 +197,7 @@ static void first_path(const struct list *list, struct ist_sb *path)
     cli_hub_query(path, "status", args->status);
     cli_hub_query(path, "project", args->project);
     cli_hub_query(path, "sort", ist_sb_text(&args->sort));
-    cli_hub_query(path, "partial", args->partial);
-    if (args->deadline_ms) {
-        snprintf(number, sizeof(number), "%llu",
-                 (unsigned long long) args->deadline_ms);
-        cli_hub_query(path, "deadline", number);
-    }
+    cli_hub_accept(path, args);
     query_fields(list, path);
 }
 

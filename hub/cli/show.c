@@ -8,25 +8,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-static void query_time(const struct cli_args *args, struct ist_sb *path)
-{
-    char number[24];
-
-    cli_hub_query(path, "partial", args->partial);
-    if (args->deadline_ms) {
-        snprintf(number, sizeof(number), "%llu",
-                 (unsigned long long) args->deadline_ms);
-        cli_hub_query(path, "deadline", number);
-    }
-}
-
 static void path_of(const struct cli_args *args, const struct cli_kind *kind,
                     const char *id, struct ist_sb *path)
 {
     ist_sb_printf(path, "/api/v1/%s/", kind->path);
     cli_hub_segment(path, id);
     cli_hub_query(path, "site", ist_sb_text(&args->sites));
-    query_time(args, path);
+    cli_hub_accept(path, args);
 }
 
 static int several(const struct cli_kind *kind, const char *id,
@@ -104,7 +92,7 @@ static int find_by_name(struct cli_hub *hub, const struct cli_kind *kind,
     ist_sb_printf(&path, "/api/v1/%s?limit=10", kind->path);
     cli_hub_query(&path, "name", name);
     cli_hub_query(&path, "site", ist_sb_text(&hub->args->sites));
-    query_time(hub->args, &path);
+    cli_hub_accept(&path, hub->args);
     rc = cli_hub_get(hub, ist_sb_text(&path), &list_status, &body);
     ist_sb_fini(&path);
     if (rc)
