@@ -50,6 +50,9 @@ NAMED = [  # Parameter -> values that are none.
     ("marker", ["", "x", "!!!!", "....", "AAAA", "A" * 4097, "\u00e9",
                 "Cgdwcm9qZWN0", "null", "0b5f4a7e-5c0e-4d6e-9e5d-2f2b8f0e6a11",
                 "=" * 8, "/////w", "-1"]),
+    ("max_age", ["", "-1", "31536001", BIG, "1.5", "10s", "now"]),
+    ("consistent", ["", "yes", "1", "TRUE", "true,false"]),
+    ("id", ["", "a,,b", ",".join(["i"] * 65)]),
 ]
 CASES = [(name, value) for name, values in NAMED for value in values]
 
@@ -65,6 +68,32 @@ def test_parameter(name, value):
     assert name in problem["detail"], problem["detail"]
     assert answer.seconds < 0.1 * rig.SLACK
     assert "<" not in problem["detail"] and "\n" not in problem["detail"]
+
+
+OTHERS = [  # Path, what the answer must name.
+    ("servers?max_age=1&consistent=true", "max_age"),
+    ("search", "q"), ("search?q=a", "q"), ("search?q=" + "a" * 256, "q"),
+    ("search?q=ab&limit=0", "limit"), ("search?q=ab&limit=501", "limit"),
+    ("search?q=ab&project=a,,b", "project"), ("search?q=ab&x=1", "parameters"),
+    ("events?limit=0", "limit"), ("events?limit=1001", "limit"),
+    ("events?severity=bad", "severity"), ("events?since=soon", "since"),
+    ("events?until=2026-02-30T00:00:00Z", "until"), ("events?site=", "site"),
+    ("events?after=-1", "after"), ("events?after=" + BIG, "after"),
+    ("events?after=18446744073709551614", "after"), ("events?x=1", "x"),
+    ("events?follow=maybe", "follow"), ("events?limit=1&limit=2", "limit"),
+    ("events/stream?from=yesterday", "from"),
+    ("events/stream?since=1h", "since"), ("events/stream?limit=1", "limit"),
+]
+
+
+@pytest.mark.parametrize("path,name", OTHERS, ids=[
+    path[:40] for path, _ in OTHERS])
+def test_parameters_of_view_and_events(path, name):
+    answer = rig.api(path)
+    assert answer.status == 400, answer.body
+    problem = answer.problem()
+    assert problem["code"] == "bad_parameter"
+    assert name in problem["detail"], problem["detail"]
 
 
 def test_bounds_are_inside():
