@@ -59,7 +59,7 @@ enum {
 #define LISTS  CLI_FOR_LISTS
 #define SHOWS  CLI_FOR_SHOWS
 #define BOTH   CLI_FOR_BOTH
-#define WATCH  CLI_FOR_WATCH
+#define WATCH  (CLI_FOR_WATCH | CLI_FOR_EVENT_LIST)
 #define ALARMS CLI_FOR_ALARM_LIST
 #define DO     CLI_FOR_ALARM_DO
 
@@ -76,7 +76,7 @@ const struct cli_option cli_options[] = {
     {"sort", 0, "KEY[,KEY...]", NULL, LIST, OPT_SORT,
      "order of the rows: created_at, updated_at, name, status, id, project "
      "and what else the kind has; \"-KEY\" or \"KEY:desc\" descends"},
-    {"limit", 0, "N", NULL, LIST | ALARMS, OPT_LIMIT,
+    {"limit", 0, "N", NULL, LIST | ALARMS | CLI_FOR_EVENT_LIST, OPT_LIMIT,
      "at most N rows; all of them without it"},
     {"deadline", 0, "TIME", NULL, LIST | SHOW, OPT_DEADLINE,
      "how long the sites may take, 100ms to 60s; the hub's choice without it"},

@@ -11,7 +11,7 @@ static void put_nouns(struct ist_sb *sb)
 {
     for (const struct cli_kind *k = cli_kinds; k->noun; k++)
         ist_sb_printf(sb, "%s ", k->noun);
-    ist_sb_puts(sb, "alarm watch complete help");
+    ist_sb_puts(sb, "alarm event watch complete help");
 }
 
 static void put_names(struct ist_sb *sb, unsigned takers, bool with_arg_only)

@@ -1,6 +1,7 @@
 #include "cli/help.h"
 
 #include "cli/alarm.h"
+#include "cli/event.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -114,6 +115,7 @@ void cli_help_all(struct ist_sb *sb)
     ist_sb_puts(sb, "Usage: isthmus NOUN list [option...]\n"
                     "       isthmus NOUN show ID [option...]\n"
                     "       isthmus watch [option...]\n"
+                    "       isthmus event list [option...]\n"
                     "       isthmus alarm list|show|ack|unack|comment|clear "
                     "[option...]\n"
                     "       isthmus complete bash|zsh|fish\n"
@@ -223,6 +225,18 @@ void cli_help_watch(struct ist_sb *sb)
                     "Show the events of all sites as they come, until "
                     "interrupted.\n");
     put_options(sb, CLI_FOR_WATCH, "Options");
+    put_options(sb, CLI_FOR_ALL, "Options of every command");
+    ist_sb_puts(sb, environment);
+    ist_sb_puts(sb, exits);
+}
+
+void cli_help_event(struct ist_sb *sb)
+{
+    ist_sb_puts(sb, "Usage: isthmus event list [option...]\n\n"
+                    "List the events of all sites, of the last hour unless "
+                    "--since says otherwise.\n");
+    put_columns(sb, &cli_event_kind);
+    put_options(sb, CLI_FOR_EVENT_LIST, "Options");
     put_options(sb, CLI_FOR_ALL, "Options of every command");
     ist_sb_puts(sb, environment);
     ist_sb_puts(sb, exits);

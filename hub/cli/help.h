@@ -11,6 +11,7 @@ void cli_help_command(struct ist_sb *, const struct cli_kind *,
                       const char *verb);
 
 void cli_help_watch(struct ist_sb *);
+void cli_help_event(struct ist_sb *);
 /* Of that verb; "": of all of them. */
 void cli_help_alarm(struct ist_sb *, const char *verb);
 

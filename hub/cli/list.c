@@ -5,6 +5,7 @@
 
 #include "base/parse.h"
 #include "cli/alarm.h"
+#include "cli/event.h"
 #include "cli/out.h"
 #include "cli/say.h"
 
@@ -192,6 +193,10 @@ static void first_path(const struct list *list, struct ist_sb *path)
         cli_alarm_query(args, path);
         return;
     }
+    if (list->kind == &cli_event_kind) {
+        cli_event_query(args, path);
+        return;
+    }
     cli_hub_query(path, "site", ist_sb_text(&args->sites));
     cli_hub_query(path, "name", args->name);
     cli_hub_query(path, "status", args->status);
@@ -367,6 +372,8 @@ static void say_empty(const struct list *list, size_t n_heard)
         cli_say("No sites yet.");
     else if (list->kind == &cli_alarm_kind)
         cli_say("No alarms.");
+    else if (list->kind == &cli_event_kind)
+        cli_say("No events of that time.");
     else if (list->n_sites == 0)
         cli_say("No %s: no sites yet.", list->kind->many);
     else if (list->n_sites == 1)

@@ -2,6 +2,7 @@
  * answer to stdout in one write at the end. */
 #include "cli/alarm.h"
 #include "cli/ask.h"
+#include "cli/event.h"
 #include "cli/help.h"
 #include "cli/say.h"
 #include "cli/watch.h"
@@ -40,8 +41,9 @@ static const struct cli_kind *find_noun(const struct cli_args *args,
 
 static int unknown_noun(const char *word)
 {
-    const char *nouns[32] = {"complete", "help", "watch", "alarm"}, *near;
-    size_t n = 4;
+    const char *nouns[32] = {"complete", "help", "watch", "alarm", "event"},
+               *near;
+    size_t n = 5;
 
     for (const struct cli_kind *k = cli_kinds;
          k->noun && n + 1 < IST_COUNT(nouns); k++)
@@ -78,6 +80,10 @@ static int help(const struct cli_args *args, size_t first, struct ist_sb *out)
     }
     if (strcmp(args->words[first], "watch") == 0) {
         cli_help_watch(out);
+        return CLI_OK;
+    }
+    if (strcmp(args->words[first], "event") == 0) {
+        cli_help_event(out);
         return CLI_OK;
     }
     if (strcmp(args->words[first], "alarm") == 0) {
@@ -201,6 +207,8 @@ static int run(const struct cli_args *args, struct ist_sb *out)
         return run_watch(args);
     if (strcmp(args->words[0], "alarm") == 0)
         return cli_alarm(args, out);
+    if (strcmp(args->words[0], "event") == 0)
+        return cli_event(args, out);
     return run_noun(args, out);
 }
 
