@@ -80,6 +80,7 @@ static void put_alarm(struct ist_sb *out, const struct alarm *alarm)
     put_time(out, "raised_at", alarm->raised_ms);
     put_time(out, "changed_at", alarm->changed_ms);
     put_time(out, "cleared_at", alarm->cleared_ms);
+    put_time(out, "quiet_since", alarm->quiet_ms);
     ist_sb_printf(out, ",\"count\":%" PRIu64 ",\"flapping\":%s", alarm->count,
                   alarm->is_flapping ? "true" : "false");
     ist_sb_printf(out,

@@ -74,6 +74,7 @@ static const struct cli_column columns[] = {
     {"State", "state", CLI_LONG, NULL, NULL},
     {"Changed At", "changed_at", CLI_LONG, NULL, NULL},
     {"Cleared At", "cleared_at", CLI_LONG, NULL, NULL},
+    {"Quiet Since", "quiet_since", CLI_LONG, NULL, NULL},
     {"Flapping", "flapping", CLI_LONG, NULL, NULL},
     {"Folded Under", "folded_under", CLI_LONG, NULL, NULL},
     {"Ack", "ack", CLI_LONG, NULL, human_ack},

@@ -108,10 +108,10 @@ struct alarm {
     uint64_t folded_under; /* Id of its cause; 0: none. */
     uint64_t n_folded;     /* How many are folded under it. */
     bool is_flapping;
+    uint64_t quiet_ms; /* Flapping, and not raised since; 0: raised. */
 
     /* Private to alarm*.c. */
     uint64_t flap_from_ms, n_flaps;
-    uint64_t quiet_ms; /* Flapping, and cleared since; 0: raised. */
     uint64_t told_ms;
     bool is_untold, is_dirty, is_current;
     RB_ENTRY(alarm) by_id, by_key;

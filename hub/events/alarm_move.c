@@ -68,7 +68,8 @@ static const struct alarm_cause *cause_of(enum alarm_type type)
     return NULL;
 }
 
-/* The greatest open cause of an alarm; NULL: it stands for itself. */
+/* The greatest open cause of an alarm; NULL: it stands for itself. A cause that
+ * only might come back explains nothing. */
 static struct alarm *find_cause(struct alarm_engine *engine,
                                 const struct alarm *alarm)
 {
@@ -82,7 +83,7 @@ static struct alarm *find_cause(struct alarm_engine *engine,
             break;
         found = alarm_find_key(engine, cause->type,
                                cause->is_hubs ? ALARM_HUB : alarm->site, "");
-        if (found && !found->cleared_ms)
+        if (found && !found->cleared_ms && !found->quiet_ms)
             return found;
     }
     return NULL;
@@ -226,6 +227,7 @@ static void raise_again(struct alarm_engine *engine, struct alarm *alarm,
                         const struct alarm_raising *raising)
 {
     bool moved = alarm->severity != raising->severity;
+    bool was_quiet = alarm->quiet_ms != 0;
 
     alarm->count++;
     alarm->quiet_ms = 0;
@@ -234,6 +236,8 @@ static void raise_again(struct alarm_engine *engine, struct alarm *alarm,
     if (moved)
         alarm->told_ms = 0;
     alarm_changed(engine, alarm, raising->when);
+    if (was_quiet)
+        fold_others(engine, alarm);
 }
 
 void alarm_raise(struct alarm_engine *engine,
@@ -281,7 +285,8 @@ void alarm_clear_one(struct alarm_engine *engine, struct alarm *alarm,
         return;
     }
     alarm->quiet_ms = when;
-    alarm_touch(engine, alarm);
+    alarm_changed(engine, alarm, when);
+    fold_others(engine, alarm);
 }
 
 /* The site is no more: nor is what was wrong with it. */

@@ -434,6 +434,15 @@ static void test_what_flaps_is_one_quiet_alarm(void **state)
     assert_true(alarm->is_flapping);
     assert_int_equal(alarm->cleared_ms, 0);
     assert_int_equal(alarm->count, 4);
+    /* It is heard at present, so it explains nothing at present. */
+    assert_true(alarm->quiet_ms > 0);
+    server_says(box, "hkg", "a", "state_changed", EVENTS_ERROR);
+    assert_int_equal(n_folded(box), 0);
+    hub_says(box, "hkg", "site", "unreachable");
+    assert_int_equal(n_folded(box), 1);
+    hub_says(box, "hkg", "site", "reachable");
+    assert_int_equal(n_folded(box), 0);
+    server_says(box, "hkg", "a", "deleted", EVENTS_INFO);
     told = n_told(box, "raised");
     for (int i = 0; i < 4; i++) {
         hub_says(box, "hkg", "site", "unreachable");
