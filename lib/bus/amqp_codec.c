@@ -459,6 +459,25 @@ static void fill_properties(amqp_basic_properties_t *p,
         p->_flags |= AMQP_BASIC_TYPE_FLAG;
         p->type = text(message->type);
     }
+    if (message->content_type) {
+        p->_flags |= AMQP_BASIC_CONTENT_TYPE_FLAG;
+        p->content_type = text(message->content_type);
+    }
+}
+
+static void fill_headers(amqp_basic_properties_t *p,
+                         const struct ist_bus_message *message,
+                         amqp_table_entry_t entries[IST_BUS_HEADERS_MAX])
+{
+    size_t n = message->n_headers;
+
+    for (size_t i = 0; i < n; i++)
+        entries[i] =
+            entry_text(message->headers[i].name, message->headers[i].value);
+    if (n) {
+        p->_flags |= AMQP_BASIC_HEADERS_FLAG;
+        p->headers = (amqp_table_t){.num_entries = (int) n, .entries = entries};
+    }
 }
 
 ssize_t ist_codec_publish(uint8_t *buf, uint16_t channel,
@@ -469,6 +488,7 @@ ssize_t ist_codec_publish(uint8_t *buf, uint16_t channel,
                               .routing_key = text(message->key),
                               .mandatory = message->mandatory};
     amqp_basic_properties_t p = {.delivery_mode = 0};
+    amqp_table_entry_t entries[IST_BUS_HEADERS_MAX];
     char id[24], correlation[24], expiration[24];
     ssize_t used = method(buf, 0, channel, IST_BASIC_PUBLISH, &m);
     uint8_t *at;
@@ -477,6 +497,7 @@ ssize_t ist_codec_publish(uint8_t *buf, uint16_t channel,
     if (used < 0)
         return used;
     fill_properties(&p, message, user);
+    fill_headers(&p, message, entries);
     snprintf(id, sizeof(id), "%" PRIx64, message_id);
     snprintf(correlation, sizeof(correlation), "%016" PRIx64,
              message->correlation);

@@ -104,6 +104,22 @@ uint64_t ist_bus_backoff_ms(uint64_t base, uint64_t cap, uint64_t n_failed)
     return 1 + ist_rand_below(limit);
 }
 
+static bool headers_ok(const struct ist_bus_message *message)
+{
+    size_t size = 0;
+
+    if (message->n_headers > IST_BUS_HEADERS_MAX)
+        return false;
+    for (size_t i = 0; i < message->n_headers; i++) {
+        size_t name = strlen(message->headers[i].name);
+
+        size += name + strlen(message->headers[i].value);
+        if (name > IST_BUS_NAME_MAX)
+            return false;
+    }
+    return size <= IST_BUS_HEADERS_SIZE;
+}
+
 int ist_bus_message_check(const struct ist_bus_message *message)
 {
     if (!message->exchange || !message->key ||
@@ -111,7 +127,9 @@ int ist_bus_message_check(const struct ist_bus_message *message)
         return -EINVAL;
     if (strlen(message->exchange) > IST_BUS_NAME_MAX ||
         strlen(message->key) > IST_BUS_NAME_MAX ||
-        (message->type && strlen(message->type) > IST_BUS_NAME_MAX))
+        (message->type && strlen(message->type) > IST_BUS_NAME_MAX) ||
+        (message->content_type &&
+         strlen(message->content_type) > IST_BUS_NAME_MAX))
         return -EINVAL;
-    return 0;
+    return headers_ok(message) ? 0 : -EINVAL;
 }

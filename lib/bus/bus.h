@@ -27,7 +27,16 @@ enum ist_bus_outcome {
  * before the confirm: it may have arrived), -EAGAIN (blocked by the broker, or
  * over the high mark: see 'drained'), -EMSGSIZE (over the broker's limit),
  * -ETIMEDOUT (no confirm: it may have arrived), -EINVAL (no exchange or key,
- * or one of over 255 bytes), -ENOBUFS (more than 16 exchanges). */
+ * or one of over 255 bytes;
+ * headers over their limits), -ENOBUFS (more than 16 exchanges). */
+
+#define IST_BUS_HEADERS_MAX  4
+#define IST_BUS_HEADERS_SIZE 2048 /* Bytes of all. */
+
+/* A header of a message: text. */
+struct ist_bus_header {
+    const char *name, *value;
+};
 
 /* A message, to send or delivered. Strings and body are borrowed: for a send
  * until the call returns, for a delivery until the callback returns. */
@@ -41,6 +50,13 @@ struct ist_bus_message {
     uint64_t expiration_ms; /* 0: none. The broker drops it afterwards. */
     bool mandatory;         /* Unroutable is an outcome, not silence. */
     bool persistent;
+
+    /* Only in what is sent, for readers other than ours: a delivery shows
+     * neither. */
+    const char *content_type; /* A media type, or NULL. */
+    /* At most IST_BUS_HEADERS_MAX. */
+    const struct ist_bus_header *headers;
+    size_t n_headers;
 
     /* Only in a delivery. */
     const char *user; /* The broker checked it, or "". A hint all the same. */

@@ -1,6 +1,7 @@
 #include "codec/delegation.h"
 
 #include "base/arena.h"
+#include "codec/statement.h"
 #include "codec/unpack.h"
 
 #include "isthmus/v1/bundle.pb-c.h"
@@ -68,15 +69,8 @@ bool ist_delegation_sealing_key_ok(const uint8_t key[32])
 
 /* Signing */
 
-/* DSSE's pre-authentication encoding, with a type of its own: the root signs
- * nothing else, and nothing else passes for a delegation. */
-static void signed_text(struct ist_sb *text, const void *body, size_t size)
-{
-    static const char type[] = "application/vnd.isthmus.delegation.v1";
-
-    ist_sb_printf(text, "ISTHMUSv1 %zu %s %zu ", sizeof(type) - 1, type, size);
-    ist_sb_add(text, body, size);
-}
+/* The root signs nothing else. */
+#define TYPE "application/vnd.isthmus.delegation.v1"
 
 static size_t pack_body(const struct ist_delegation *d, uint8_t *buf)
 {
@@ -106,21 +100,18 @@ void ist_delegation_sign(const struct ist_delegation *d,
 {
     Isthmus__V1__SignedDelegation message =
         ISTHMUS__V1__SIGNED_DELEGATION__INIT;
-    IST_CLEANUP(ist_sb_fini) struct ist_sb text;
     uint8_t body[IST_DELEGATION_SIZE_MAX], signature[crypto_sign_BYTES];
     char *room;
+    int rc;
 
-    ist_sb_init(&text, 0);
     message.delegation.data = body;
     message.delegation.len = pack_body(d, body);
-    signed_text(&text, body, message.delegation.len);
-    if (text.rc) {
-        out->rc = text.rc;
+    rc = ist_statement_sign(TYPE, body, message.delegation.len, root_secret,
+                            signature);
+    if (rc) {
+        out->rc = rc;
         return;
     }
-    crypto_sign_detached(signature, NULL,
-                         (const unsigned char *) ist_sb_text(&text), text.len,
-                         root_secret);
     message.signature.data = signature;
     message.signature.len = sizeof(signature);
     room = ist_sb_reserve(
@@ -141,14 +132,10 @@ static int refuse(struct ist_err *err, enum ist_delegation_refusal why,
 static bool is_signed(const Isthmus__V1__SignedDelegation *message,
                       const uint8_t root[32])
 {
-    IST_CLEANUP(ist_sb_fini) struct ist_sb text;
-
-    ist_sb_init(&text, 0);
-    signed_text(&text, message->delegation.data, message->delegation.len);
-    return text.rc == 0 && message->signature.len == crypto_sign_BYTES &&
-           crypto_sign_verify_detached(
-               message->signature.data,
-               (const unsigned char *) ist_sb_text(&text), text.len, root) == 0;
+    return message->signature.len == crypto_sign_BYTES &&
+           ist_statement_verify(TYPE, message->delegation.data,
+                                message->delegation.len,
+                                message->signature.data, root);
 }
 
 /* The bits of the kinds named; 0 when one is unknown or named twice. */

@@ -82,6 +82,34 @@ static void test_message_check(void **state)
     assert_int_equal(ist_bus_message_check(&message), -EINVAL);
 }
 
+static void test_header_check(void **state)
+{
+    char value[IST_BUS_HEADERS_SIZE];
+    struct ist_bus_header headers[IST_BUS_HEADERS_MAX + 1];
+    struct ist_bus_message message = {
+        .exchange = "x", .key = "", .headers = headers, .n_headers = 1};
+
+    (void) state;
+    for (size_t i = 0; i < IST_COUNT(headers); i++)
+        headers[i] = (struct ist_bus_header){"n", ""};
+    assert_int_equal(ist_bus_message_check(&message), 0);
+    memset(value, 'v', sizeof(value));
+    value[sizeof(value) - 1] = '\0';
+    headers[0].value = value;
+    assert_int_equal(ist_bus_message_check(&message), 0);
+    message.n_headers = 2;
+    assert_int_equal(ist_bus_message_check(&message), -EINVAL);
+    headers[0].value = "";
+    message.n_headers = IST_BUS_HEADERS_MAX;
+    assert_int_equal(ist_bus_message_check(&message), 0);
+    message.n_headers++;
+    assert_int_equal(ist_bus_message_check(&message), -EINVAL);
+    message.n_headers = 0;
+    value[256] = '\0';
+    message.content_type = value;
+    assert_int_equal(ist_bus_message_check(&message), -EINVAL);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -89,6 +117,7 @@ int main(void)
         cmocka_unit_test(test_backoff),
         cmocka_unit_test(test_generation),
         cmocka_unit_test(test_message_check),
+        cmocka_unit_test(test_header_check),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
