@@ -12,6 +12,7 @@
 #include "base/log.h"
 #include "bus/amqp.h"
 #include "conf/start.h"
+#include "events/noc.h"
 #include "io/daemon.h"
 #include "obs/health.h"
 #include "obs/notify.h"
@@ -68,6 +69,7 @@ struct hub {
     struct events_log *events;
     struct intake *intake;
     struct alarm_engine *alarms;
+    struct noc *noc;
     struct conditions conditions;
     struct hub_metrics metrics;
     struct ist_process process;
@@ -153,6 +155,8 @@ static void on_up(struct ist_bus *bus)
                       sites_count(hub->sites));
     if (hub->intake)
         intake_up(hub->intake);
+    if (hub->noc)
+        noc_up(hub->noc);
 }
 
 static void on_down(struct ist_bus *bus, const struct ist_err *err)
@@ -232,6 +236,7 @@ static bool http_over(void *arg)
         return false;
     conditions_stop(&hub->conditions);
     alarm_stop(hub->alarms);
+    noc_stop(hub->noc);
     intake_close(IST_TAKE(hub->intake), on_intake_closed, hub);
     return true;
 }
@@ -241,8 +246,10 @@ static bool intake_over(void *arg)
     struct hub *hub = arg;
 
     if (!hub->intake_closed || conditions_busy(&hub->conditions) ||
-        alarm_busy(hub->alarms) || events_log_busy(hub->events))
+        alarm_busy(hub->alarms) || noc_busy(hub->noc) ||
+        events_log_busy(hub->events))
         return false;
+    hub->noc = noc_free(hub->noc);
     hub->alarms = alarm_free(hub->alarms);
     hub->events = events_log_free(hub->events);
     hub->view = view_free(hub->view);
@@ -374,6 +381,17 @@ static int open_alarms(struct hub *hub, struct ist_err *err)
     return 0;
 }
 
+/* Who reads the log for others than us. */
+static int open_readers(struct hub *hub, struct ist_err *err)
+{
+    const struct ist_keyfile *keys = &hub->home.keys;
+    const struct noc_signer signer = {
+        keys->self.signing_secret, keys->signed_delegation, keys->signed_size};
+
+    hub->noc = noc_open(hub->bus, hub->tree, hub->events, &signer, err);
+    return hub->noc ? 0 : err->code;
+}
+
 static bool is_bus_up(struct ist_health_check *check, char *text)
 {
     struct hub *hub = IST_CONTAINER(check, struct hub, bus_check);
@@ -403,6 +421,7 @@ static int open_signs(struct hub *hub, struct ist_err *err)
     hub_metrics_view(&hub->metrics, hub->tree, hub->view, hub->intake,
                      hub->events);
     hub_metrics_alarms(&hub->metrics, hub->alarms, &hub->conditions);
+    hub_metrics_noc(&hub->metrics, hub->noc);
     ist_process_init(&hub->process, &hub->metrics.registry);
     ist_health_init(&hub->health);
     hub->bus_check = (struct ist_health_check){.name = "bus", .ok = is_bus_up};
@@ -438,8 +457,8 @@ static int open_api(struct hub *hub, struct ist_err *err)
 static int open_all(struct hub *hub, struct ist_err *err)
 {
     static int (*const parts[])(struct hub *, struct ist_err *) = {
-        open_home,   open_sites, open_bus, open_view,
-        open_alarms, open_signs, open_api,
+        open_home,   open_sites,   open_bus,   open_view,
+        open_alarms, open_readers, open_signs, open_api,
     };
 
     for (size_t i = 0; i < IST_COUNT(parts); i++) {

@@ -117,6 +117,17 @@ static void collect_alarms(struct hub_metrics *m)
     }
 }
 
+static void collect_noc(struct hub_metrics *m)
+{
+    struct noc_counts counts;
+
+    noc_count(m->noc, &counts);
+    ist_metric_set(&m->noc_events, (double) counts.events);
+    ist_metric_set(&m->noc_messages, (double) counts.messages);
+    ist_metric_set(&m->noc_failures, (double) counts.failures);
+    ist_metric_set(&m->noc_behind, (double) counts.behind);
+}
+
 static void collect_ends(struct hub_metrics *m)
 {
     struct sites_site *site = NULL;
@@ -151,6 +162,8 @@ static void collect(struct ist_metrics_collector *collector)
         collect_alarms(m);
         collect_ends(m);
     }
+    if (m->noc)
+        collect_noc(m);
 }
 
 #define N(member) offsetof(struct hub_metrics, member)
@@ -251,6 +264,16 @@ static const struct {
                    "From a request's head to its answer; of a stream, to its "
                    "beginning.",
                    ist_metric_seconds)},
+    {N(noc_events), IST_COUNTER("isthmus_hub_noc_events_total",
+                                "Events published for the NOC.")},
+    {N(noc_messages), IST_COUNTER("isthmus_hub_noc_messages_total",
+                                  "Messages that they were published in.")},
+    {N(noc_failures), IST_COUNTER("isthmus_hub_noc_failures_total",
+                                  "Messages for the NOC that the broker did "
+                                  "not confirm; they were sent again.")},
+    {N(noc_behind),
+     IST_GAUGE("isthmus_hub_noc_behind",
+               "Events in the log that are not published for the NOC yet.")},
     {N(bus_blocked), IST_GAUGE("isthmus_hub_bus_blocked",
                                "1 while the broker takes no messages.")},
     {N(store_bytes), IST_GAUGE("isthmus_hub_store_bytes",
@@ -295,6 +318,11 @@ void hub_metrics_alarms(struct hub_metrics *m,
 {
     m->alarms = alarms;
     m->conditions = conditions;
+}
+
+void hub_metrics_noc(struct hub_metrics *m, const struct noc *noc)
+{
+    m->noc = noc;
 }
 
 void hub_metrics_fini(struct hub_metrics *m)

@@ -6,6 +6,7 @@
 #include "conditions.h"
 
 #include "api/api.h"
+#include "events/noc.h"
 #include "obs/metric.h"
 #include "view/intake.h"
 
@@ -21,7 +22,8 @@ struct hub_metrics {
     struct intake *intake;
     struct events_log *events;
     const struct alarm_engine *alarms;
-    const struct conditions *conditions; /* All borrowed. */
+    const struct conditions *conditions;
+    const struct noc *noc; /* All borrowed. */
 
     struct ist_metric calls, calls_open, frames, late, broken, presences,
         refused, sites_known, site_up, site_seen, site_offset, bus_up,
@@ -30,7 +32,7 @@ struct hub_metrics {
         feed_gaps, feed_resyncs, feed_malformed, feed_refused, events_held,
         events_appended, events_dropped, store_bytes, store_max, alarms_open,
         certificate_end, delegation_end, bus_blocked, api_requests,
-        api_durations;
+        api_durations, noc_events, noc_messages, noc_failures, noc_behind;
 };
 
 void hub_metrics_init(struct hub_metrics *, const struct desk *, struct sites *,
@@ -41,6 +43,8 @@ void hub_metrics_view(struct hub_metrics *, struct ist_tree *, struct view *,
 /* The alarms, and when what ends some day does. */
 void hub_metrics_alarms(struct hub_metrics *, const struct alarm_engine *,
                         const struct conditions *);
+/* What is published for the NOC. */
+void hub_metrics_noc(struct hub_metrics *, const struct noc *);
 void hub_metrics_fini(struct hub_metrics *);
 
 #endif
