@@ -12,6 +12,8 @@ static const struct ist_program_word words[] = {
     {"setup", admin_setup_command,
      "make keys, certificates and the broker's definitions"},
     {"site", admin_site_command, "add NAME BUNDLE, list, remove NAME"},
+    {"noc", admin_noc_command,
+     "add NAME, list, remove NAME: readers of the events of all sites"},
     {"topology", admin_topology_command, "the broker's layout, as JSON"},
     {"conf", hub_conf_command,
      "show [--config FILE]: every setting, its value and meaning"},

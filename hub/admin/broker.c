@@ -1,12 +1,11 @@
 #include "admin/broker.h"
 
+#include "admin/home_priv.h"
 #include "admin/topology.h"
 #include "base/clock.h"
-#include "base/parse.h"
 #include "base/sb.h"
 #include "codec/file.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -21,9 +20,8 @@
 
 extern char **environ;
 
-#define LOOKS          5
-#define NO_SUCH_USER_1 67 /* Exit codes of rabbitmqctl, after sysexits. */
-#define NO_SUCH_USER_2 69
+#define LOOKS   5
+#define NO_USER 67 /* Exit code of rabbitmqctl, after sysexits. */
 
 /* A call of rabbitmqctl */
 
@@ -248,6 +246,14 @@ static int import(const char *program, const json_t *definitions,
     return rc;
 }
 
+/* Some of its commands say so with the exit code of a broker that cannot be
+ * reached. */
+static bool says_no_user(const struct call *call)
+{
+    return call->status == NO_USER ||
+           strstr(ist_sb_text(&call->complaint), "no_such_user");
+}
+
 /* 1: there; 0: not yet. */
 static int look_for_user(const char *program, const char *name,
                          struct ist_err *err)
@@ -260,7 +266,7 @@ static int look_for_user(const char *program, const char *name,
     rc = run(&call, err);
     if (rc)
         return rc;
-    if (call.status == NO_SUCH_USER_1 || call.status == NO_SUCH_USER_2)
+    if (says_no_user(&call))
         return 0;
     if (call.status)
         return complain(&call, err);
@@ -287,15 +293,16 @@ static int look_for_queues(const char *program, const char *name,
     return has_line(&call.out, req) && has_line(&call.out, cmd);
 }
 
-int broker_add_site(const char *program, const char *name,
-                    const json_t *definitions, struct ist_err *err)
+/* 'with_queues': those of a site of that name, too. */
+static int add(const char *program, const char *name, bool with_queues,
+               const json_t *definitions, struct ist_err *err)
 {
     int rc = import(program, definitions, err), there = 0;
 
     /* The import goes on after the call; a look takes a second by itself. */
     for (int i = 0; rc == 0 && !there && i < LOOKS; i++) {
         there = look_for_user(program, name, err);
-        if (there > 0)
+        if (there > 0 && with_queues)
             there = look_for_queues(program, name, err);
         if (there < 0)
             return there;
@@ -306,6 +313,18 @@ int broker_add_site(const char *program, const char *name,
                            "user or queues are not there: see the broker's log",
                            name);
     return rc;
+}
+
+int broker_add_site(const char *program, const char *name,
+                    const json_t *definitions, struct ist_err *err)
+{
+    return add(program, name, true, definitions, err);
+}
+
+int broker_add_noc(const char *program, const char *user,
+                   const json_t *definitions, struct ist_err *err)
+{
+    return add(program, user, false, definitions, err);
 }
 
 /* Removing */
@@ -319,8 +338,7 @@ static int delete_user(const char *program, const char *name,
 
     call_init(&call, program, args);
     rc = run(&call, err);
-    if (rc == 0 && call.status && call.status != NO_SUCH_USER_1 &&
-        call.status != NO_SUCH_USER_2)
+    if (rc == 0 && call.status && !says_no_user(&call))
         rc = complain(&call, err);
     return rc;
 }
@@ -354,47 +372,52 @@ int broker_remove_site(const char *program, const char *name,
     return rc ? rc : delete_queue(program, queue, err);
 }
 
-/* What a new broker loads */
-
-static int is_site(const struct dirent *entry)
+int broker_remove_noc(const char *program, const char *user,
+                      struct ist_err *err)
 {
-    return ist_parse_site_name(entry->d_name);
+    return delete_user(program, user, err);
 }
 
-int broker_write_definitions(const struct admin_home *home, struct ist_err *err)
-{
-    struct dirent **entries = NULL;
-    const char *hub = home->word, **names;
-    int n = scandir(home->sites, &entries, is_site, alphasort), rc = -ENOMEM;
-    char path[PATH_MAX], *text = NULL;
-    json_t *all = NULL;
+/* What a new broker loads */
 
-    if (n < 0)
-        return ist_err_set(err, -errno, "%s: %s", home->sites, strerror(errno));
-    names = calloc((size_t) n + 1, sizeof(*names));
-    for (int i = 0; names && i < n; i++)
-        names[i] = entries[i]->d_name;
-    if (names)
-        all = topology_definitions(
-            &(struct topology_names){.hubs = &hub,
-                                     .n_hubs = 1,
-                                     .sites = names,
-                                     .n_sites = (size_t) n},
-            true);
-    if (all)
-        text = json_dumps(all, JSON_INDENT(1));
-    if (text)
-        rc = ist_file_path(path, sizeof(path), home->keys.dir,
-                           "broker/definitions.json");
+static int write_definitions(const struct admin_home *home,
+                             const struct topology_names *names,
+                             struct ist_err *err)
+{
+    json_t *all = topology_definitions(names, true);
+    char path[PATH_MAX], *text = all ? json_dumps(all, JSON_INDENT(1)) : NULL;
+    int rc = text ? ist_file_path(path, sizeof(path), home->keys.dir,
+                                  "broker/definitions.json")
+                  : -ENOMEM;
+
     if (rc == 0)
         rc = ist_file_write(path, IST_FILE_OWN, text, strlen(text), err);
     else
         ist_err_set(err, rc, "definitions: %s", strerror(-rc));
     free(text);
     json_decref(all);
-    free(names);
-    for (int i = 0; i < n; i++)
-        free(entries[i]);
-    free(entries);
+    return rc;
+}
+
+int broker_write_definitions(const struct admin_home *home, struct ist_err *err)
+{
+    struct admin_names sites, nocs;
+    const char *hub = home->word;
+    int rc = admin_names(home, "sites", &sites, err);
+
+    if (rc)
+        return rc;
+    rc = admin_names(home, "noc", &nocs, err);
+    if (rc == 0)
+        rc = write_definitions(home,
+                               &(struct topology_names){.hubs = &hub,
+                                                        .n_hubs = 1,
+                                                        .sites = sites.names,
+                                                        .n_sites = sites.n,
+                                                        .nocs = nocs.names,
+                                                        .n_nocs = nocs.n},
+                               err);
+    admin_names_free(&sites);
+    admin_names_free(&nocs);
     return rc;
 }

@@ -2,7 +2,8 @@
  * The daemon itself never administers the broker: these commands do, by
  * rabbitmqctl on the broker's host.
  *
- * argv[0] is the word of the command ("setup", "site", "topology"). They
+ * argv[0] is the word of the command ("setup", "site", "noc",
+ * "topology"). They
  * return the exit status: 0 done, 1 failed, 2 used wrongly; results go to
  * stdout, complaints to stderr. Each may be repeated without harm. They block,
  * and use getopt. */
@@ -19,6 +20,13 @@ int admin_setup_command(int argc, char **argv);
  * isthmus-hub site remove NAME --state DIR [--rabbitmqctl PATH | --no-broker]
  */
 int admin_site_command(int argc, char **argv);
+
+/* isthmus-hub noc add NAME --state DIR --out FOLDER
+ *     [--rabbitmqctl PATH | --no-broker]
+ * isthmus-hub noc list --state DIR
+ * isthmus-hub noc remove NAME --state DIR [--rabbitmqctl PATH | --no-broker]
+ */
+int admin_noc_command(int argc, char **argv);
 
 /* isthmus-hub topology [--definitions] [--hub WORD]... [--site NAME]...
  *     [--noc NAME]...: the layout of the broker, as JSON. */

@@ -1,9 +1,11 @@
 #include "admin/home.h"
 
 #include "admin/home_priv.h"
+#include "base/parse.h"
 #include "codec/file.h"
 
 #include <arpa/inet.h>
+#include <dirent.h>
 #include <errno.h>
 #include <jansson.h>
 #include <stdio.h>
@@ -222,6 +224,49 @@ int admin_home_read(struct admin_home *home, struct ist_err *err)
         return ist_err_set(err, -EBADMSG, "%s/hub.json: damaged",
                            home->keys.dir);
     return admin_home_derive(home, err);
+}
+
+/* Names in a folder */
+
+static int is_name(const struct dirent *entry)
+{
+    return ist_parse_site_name(entry->d_name);
+}
+
+int admin_names(const struct admin_home *home, const char *folder,
+                struct admin_names *ret, struct ist_err *err)
+{
+    struct dirent **entries;
+    char path[PATH_MAX], **names;
+    int rc = admin_path(home, folder, path, err), n;
+
+    *ret = (struct admin_names){.n = 0};
+    if (rc)
+        return rc;
+    n = scandir(path, &entries, is_name, alphasort);
+    if (n < 0)
+        return errno == ENOENT
+                   ? 0
+                   : ist_err_set(err, -errno, "%s: %s", path, strerror(errno));
+    names = calloc((size_t) n + 1, sizeof(*names));
+    for (int i = 0; i < n; i++) {
+        if (names && rc == 0 && !(names[i] = strdup(entries[i]->d_name)))
+            rc = -ENOMEM;
+        free(entries[i]);
+    }
+    free(entries);
+    if (!names || rc)
+        rc = ist_err_set(err, -ENOMEM, "out of memory");
+    ret->names = (const char *const *) names;
+    ret->n = names ? (size_t) n : 0;
+    return rc;
+}
+
+void admin_names_free(struct admin_names *names)
+{
+    for (size_t i = 0; i < names->n; i++)
+        free((char *) (uintptr_t) names->names[i]);
+    free((void *) (uintptr_t) names->names);
 }
 
 /* All of it */

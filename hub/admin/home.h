@@ -9,6 +9,8 @@
  *                             definitions.json
  *   http/                     ca.pem, cert.pem, key.pem of the HTTPS server
  *   sites/NAME/               bundle, cert.pem, definitions.json, epoch
+ *   noc/NAME/cert.pem         certificates of NOC readers; their keys are not
+ *                             kept here
  *   removed/UID               sites that were removed: those keys never again
  */
 #ifndef ADMIN_HOME_H

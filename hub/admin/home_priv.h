@@ -9,11 +9,13 @@
 #define ADMIN_LOCK ".admin"
 
 /* Days that certificates are valid. Those of sites are renewed by another
- * 'site add', all others by another 'setup'. */
+ * 'site add', those of NOC readers by another 'noc add', all others by another
+ * 'setup'. */
 #define ADMIN_CA_DAYS     3650
 #define ADMIN_SERVER_DAYS 397
 #define ADMIN_HUB_DAYS    90
 #define ADMIN_SITE_DAYS   30
+#define ADMIN_NOC_DAYS    90
 
 /* Fills paths, user and address from word, hosts and port. */
 int admin_home_derive(struct admin_home *, struct ist_err *err);
@@ -38,6 +40,17 @@ int admin_read(const struct admin_home *, const char *name, bool secret,
                struct ist_sb *, struct ist_err *err);
 int admin_write(const struct admin_home *, const char *name, bool secret,
                 const struct ist_sb *, struct ist_err *err);
+
+/* The names in a folder of the directory ("sites", "noc"), sorted; what is no
+ * such name is left out. A folder that is not there has none. To be freed also
+ * after a failure. */
+struct admin_names {
+    const char *const *names;
+    size_t n;
+};
+int admin_names(const struct admin_home *, const char *folder,
+                struct admin_names *ret, struct ist_err *err);
+void admin_names_free(struct admin_names *);
 
 /* Builders for PEM; the secret one is wiped. */
 void admin_pem_init(struct ist_sb *);

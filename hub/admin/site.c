@@ -11,7 +11,6 @@
 #include "codec/file.h"
 #include "codec/words.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <getopt.h>
 #include <stdio.h>
@@ -85,17 +84,17 @@ static int run_list(const struct admin_home *home,
                     const struct admin_site_request *request,
                     struct ist_err *err)
 {
-    struct dirent **names;
-    int n = admin_site_names(home, &names, err);
+    struct admin_names sites;
+    int rc = admin_names(home, "sites", &sites, err);
 
     (void) request;
-    if (n < 0)
-        return n;
+    if (rc)
+        return rc;
     printf("%-32s  %-36s  %-10s  %-11s  %s\n", "NAME", "UID", "KEYS UNTIL",
            "CERT. UNTIL", "FINGERPRINT");
-    for (int i = 0; i < n; i++)
-        print_site(home, names[i]->d_name);
-    admin_site_names_free(names, n);
+    for (size_t i = 0; i < sites.n; i++)
+        print_site(home, sites.names[i]);
+    admin_names_free(&sites);
     return 0;
 }
 
@@ -131,14 +130,12 @@ static int put_away(const struct admin_home *home,
  * to be told. */
 static bool was_removed(const struct admin_home *home, const char *name)
 {
-    char path[PATH_MAX];
+    struct admin_names removed;
     bool found = false;
-    struct dirent **entries;
-    int n = admin_path(home, "removed", path, NULL) == 0
-                ? scandir(path, &entries, NULL, NULL)
-                : -1;
 
-    for (int i = 0; i < n; i++) {
+    if (admin_names(home, "removed", &removed, NULL))
+        return false;
+    for (size_t i = 0; i < removed.n; i++) {
         IST_CLEANUP(ist_arena_fini) struct ist_arena arena;
         IST_CLEANUP(ist_sb_fini) struct ist_sb text;
         struct ist_bundle_site bundle;
@@ -146,15 +143,13 @@ static bool was_removed(const struct admin_home *home, const char *name)
 
         ist_arena_init(&arena, ADMIN_SITE_ARENA);
         ist_sb_init(&text, IST_BUNDLE_TEXT_MAX);
-        snprintf(part, sizeof(part), "removed/%.64s/bundle",
-                 entries[i]->d_name);
+        snprintf(part, sizeof(part), "removed/%.64s/bundle", removed.names[i]);
         found = found || (admin_read(home, part, false, &text, NULL) == 0 &&
                           ist_bundle_site_parse(text.data, text.len, 0, &arena,
                                                 &bundle, NULL) == 0 &&
                           strcmp(bundle.name, name) == 0);
     }
-    if (n >= 0)
-        admin_site_names_free(entries, n);
+    admin_names_free(&removed);
     return found;
 }
 

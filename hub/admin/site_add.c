@@ -93,20 +93,18 @@ static int judge_one(const struct admin_home *home, const char *name,
 static int judge(const struct admin_home *home,
                  const struct ist_bundle_site *given, struct ist_err *err)
 {
-    struct dirent **names;
-    int rc = judge_removed(home, given, err), n;
+    struct admin_names sites;
+    int rc = judge_removed(home, given, err);
 
     if (rc)
         return rc;
     if (memcmp(given->root, home->keys.root, sizeof(given->root)) == 0)
         return ist_err_set(err, -EKEYREJECTED,
                            "this is the hub's own root key");
-    n = admin_site_names(home, &names, err);
-    if (n < 0)
-        return n;
-    for (int i = 0; rc == 0 && i < n; i++)
-        rc = judge_one(home, names[i]->d_name, given, err);
-    admin_site_names_free(names, n);
+    rc = admin_names(home, "sites", &sites, err);
+    for (size_t i = 0; rc == 0 && i < sites.n; i++)
+        rc = judge_one(home, sites.names[i], given, err);
+    admin_names_free(&sites);
     return rc;
 }
 

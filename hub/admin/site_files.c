@@ -1,12 +1,10 @@
 /* The files of a site, by their name in its folder. */
 #include "admin/site_priv.h"
 
-#include "base/parse.h"
 #include "codec/file.h"
 
 #include <errno.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 int admin_site_read(const struct admin_home *home, const char *name,
@@ -54,26 +52,4 @@ int admin_site_touch(const struct admin_home *home, uint64_t now_ms,
     int rc = admin_path(home, "sites/.changed", path, err);
 
     return rc ? rc : ist_file_number_write(path, now_ms, err);
-}
-
-static int filter_sites(const struct dirent *entry)
-{
-    return ist_parse_site_name(entry->d_name);
-}
-
-int admin_site_names(const struct admin_home *home, struct dirent ***ret,
-                     struct ist_err *err)
-{
-    int n = scandir(home->sites, ret, filter_sites, alphasort);
-
-    return n < 0 ? ist_err_set(err, -errno, "%s: %s", home->sites,
-                               strerror(errno))
-                 : n;
-}
-
-void admin_site_names_free(struct dirent **names, int n)
-{
-    for (int i = 0; i < n; i++)
-        free(names[i]);
-    free(names);
 }

@@ -6,7 +6,6 @@
 #include "base/arena.h"
 #include "codec/bundle.h"
 
-#include <dirent.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -36,12 +35,6 @@ int admin_site_bundle(const struct admin_home *home, const char *name,
 /* The hub looks at one time stamp only: see sites/scan.c. */
 int admin_site_touch(const struct admin_home *home, uint64_t now_ms,
                      struct ist_err *err);
-
-/* Names of all sites, sorted, for admin_site_names_free(). < 0: an error. */
-int admin_site_names(const struct admin_home *home, struct dirent ***ret,
-                     struct ist_err *err);
-
-void admin_site_names_free(struct dirent **names, int n);
 
 /* site_add.c */
 

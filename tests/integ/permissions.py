@@ -110,18 +110,22 @@ class Bus:
                                    state + "/bus/ca.pem")
 
     def add_others(self):
-        """The hub's own certificate; a second hub and a NOC console."""
+        """The hub's own certificate; a NOC console; a second hub."""
         self.certificates["hub-h1"] = (self.hub + "/bus/cert.pem",
                                        self.hub + "/tls.key",
                                        self.hub + "/bus/ca.pem")
-        more = self.run("isthmus-hub", "topology", "--hub", "h2", "--noc",
-                        "desk")
+        folder = self.path("desk")
+        self.run("isthmus-hub", "noc", "add", "desk", "--state", self.hub,
+                 "--out", folder, "--rabbitmqctl", self.rabbitmqctl)
+        self.certificates["noc-desk"] = (folder + "/cert.pem",
+                                         folder + "/key.pem",
+                                         folder + "/ca.pem")
+        more = self.run("isthmus-hub", "topology", "--hub", "h2")
         self.broker("ctl", "import_definitions", input=more.encode(),
                     stdout=subprocess.DEVNULL)
-        for name in ["hub-h2", "noc-desk"]:
-            self.broker("cert", name)
-            tls = os.path.join(self.dir, "tls", name)
-            self.certificates[name] = (tls + ".pem", tls + ".key",
+        self.broker("cert", "hub-h2")
+        tls = os.path.join(self.dir, "tls", "hub-h2")
+        self.certificates["hub-h2"] = (tls + ".pem", tls + ".key",
                                        self.hub + "/bus/ca.pem")
 
     def parameters(self, certificate, key, ca, vhost=VHOST, credentials=None):

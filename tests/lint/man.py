@@ -23,8 +23,8 @@ DAEMONS = {
     "isthmus-agent.8": ("agent/main.c", "agent/keys/command.c",
                         "lib/base/program.c", "lib/conf/start.c"),
     "isthmus-hub.8": ("hub/main.c", "hub/admin/setup.c", "hub/admin/site.c",
-                      "hub/admin/topology_command.c", "lib/base/program.c",
-                      "lib/conf/start.c"),
+                      "hub/admin/noc.c", "hub/admin/topology_command.c",
+                      "lib/base/program.c", "lib/conf/start.c"),
 }
 
 ROWS = re.compile(r"struct ist_row \w+\[\] = \{(.*?)IST_ROW_END", re.S)

@@ -33,6 +33,11 @@ struct box {
 #define ADD(box, name, bundle)                                                 \
     SITE(box, "add", name, bundle, "--state", (box)->hub, "--out", (box)->out, \
          "--rabbitmqctl", (box)->ctl)
+#define NOC(box, ...)                                                          \
+    command_run(&(box)->said, admin_noc_command, "noc", __VA_ARGS__, NULL)
+#define ADD_NOC(box, name)                                                     \
+    NOC(box, "add", name, "--state", (box)->hub, "--out", (box)->out,          \
+        "--rabbitmqctl", (box)->ctl)
 #define SAME "--federation", "eu", "--broker-host", "bus.example.net"
 
 /* A rabbitmqctl that notes what it was asked, and has what it was given. */
@@ -44,7 +49,7 @@ static const char stand_in[] =
     "case \"$*\" in\n"
     "import_definitions) [ -e deaf ] || cat >given ;;\n"
     "*list_user_permissions*)\n"
-    "    [ -e given ] || exit 67\n"
+    "    [ -e given ] || { echo '{:no_such_user, x}' >&2; exit 69; }\n"
     "    printf "
     "'vhost\\tconfigure\\twrite\\tread\\n/isthmus\\t^$\\t^$\\t^$\\n' ;;\n"
     "*list_queues*) printf 'name\\nsite.hkg.req\\nsite.hkg.cmd\\n' ;;\n"
@@ -508,6 +513,122 @@ static void test_site_usage(void **state)
     assert_non_null(strstr(box->said.complaint, "isthmus-hub setup"));
 }
 
+/* Readers of the NOC's stream */
+
+static void test_noc_added(void **state)
+{
+    struct box *box = *state;
+    struct ist_x509_info info;
+    struct ist_sb pem, ca;
+    struct stat st;
+    char *text, *key;
+    json_t *json;
+
+    assert_int_equal(ADD_NOC(box, "desk"), 0);
+    assert_non_null(strstr(box->said.out, "noc-desk"));
+    ist_sb_init(&pem, 0);
+    ist_sb_init(&ca, 0);
+    ist_file_read(at(box, "out/ca.pem"), IST_FILE_OWN, &ca, NULL);
+    ist_file_read(at(box, "out/cert.pem"), IST_FILE_OWN, &pem, NULL);
+    assert_int_equal(ist_x509_verify(pem.data, pem.len, ca.data, ca.len,
+                                     IST_X509_CLIENT, 0, &box->err),
+                     0);
+    assert_int_equal(ist_x509_read(pem.data, pem.len, &info, NULL), 0);
+    assert_string_equal(info.cn, "noc-desk");
+    assert_int_equal(stat(at(box, "out/key.pem"), &st), 0);
+    assert_int_equal(st.st_mode & 0777, 0600);
+    /* The key is nowhere else. */
+    assert_int_not_equal(access(at(box, "hub/noc/desk/key.pem"), F_OK), 0);
+    text = scratch_read(at(box, "out/noc.json"), NULL);
+    json = json_loads(text, 0, NULL);
+    assert_string_equal(json_string_value(json_object_get(json, "host")),
+                        "bus.example.net");
+    assert_string_equal(json_string_value(json_object_get(json, "user")),
+                        "noc-desk");
+    json_decref(json);
+    free(text);
+    text = scratch_read(at(box, "hub/broker/definitions.json"), NULL);
+    assert_non_null(strstr(text, "\"noc-desk\""));
+    free(text);
+    text = scratch_read(at(box, "given"), NULL);
+    assert_non_null(strstr(text, "^noc\\\\.stream$"));
+    free(text);
+    /* Again: nothing changes, the key least of all. */
+    key = scratch_read(at(box, "out/key.pem"), NULL);
+    assert_int_equal(ADD_NOC(box, "desk"), 0);
+    text = scratch_read(at(box, "out/key.pem"), NULL);
+    assert_string_equal(text, key);
+    free(text);
+    text = scratch_read(at(box, "out/cert.pem"), NULL);
+    assert_string_equal(text, ist_sb_text(&pem));
+    free(text);
+    free(key);
+    ist_sb_fini(&pem);
+    ist_sb_fini(&ca);
+}
+
+static void test_noc_removed(void **state)
+{
+    struct box *box = *state;
+    char *text;
+
+    assert_int_equal(ADD_NOC(box, "desk"), 0);
+    assert_int_equal(NOC(box, "list", "--state", box->hub), 0);
+    assert_non_null(strstr(box->said.out, "\ndesk "));
+    unlink(at(box, "asked"));
+    assert_int_equal(NOC(box, "remove", "desk", "--state", box->hub,
+                         "--rabbitmqctl", box->ctl),
+                     0);
+    text = asked(box);
+    assert_string_equal(text, "delete_user noc-desk\n");
+    free(text);
+    text = scratch_read(at(box, "hub/broker/definitions.json"), NULL);
+    assert_null(strstr(text, "noc-desk"));
+    free(text);
+    assert_int_equal(NOC(box, "list", "--state", box->hub), 0);
+    assert_null(strstr(box->said.out, "desk"));
+    assert_int_equal(NOC(box, "remove", "desk", "--state", box->hub,
+                         "--rabbitmqctl", box->ctl),
+                     1);
+    assert_non_null(strstr(box->said.complaint, "no NOC reader is called"));
+}
+
+static void test_noc_broker_fails(void **state)
+{
+    struct box *box = *state;
+
+    scratch_write(at(box, "fail"), "");
+    assert_int_equal(ADD_NOC(box, "desk"), 1);
+    assert_non_null(strstr(box->said.complaint, "no node"));
+    unlink(at(box, "fail"));
+    assert_int_equal(ADD_NOC(box, "desk"), 0);
+    scratch_write(at(box, "fail"), "");
+    assert_int_equal(NOC(box, "remove", "desk", "--state", box->hub,
+                         "--rabbitmqctl", box->ctl),
+                     1);
+    assert_int_equal(NOC(box, "list", "--state", box->hub), 0);
+    assert_non_null(strstr(box->said.out, "\ndesk "));
+}
+
+static void test_noc_usage(void **state)
+{
+    struct box *box = *state;
+
+    assert_int_equal(NOC(box, NULL), 2);
+    assert_int_equal(NOC(box, "paint"), 2);
+    assert_int_equal(NOC(box, "add", "--state", box->hub, "--out", "y"), 2);
+    assert_int_equal(NOC(box, "add", "desk", "--state", box->hub), 2);
+    assert_int_equal(NOC(box, "add", "desk", "--out", "y"), 2);
+    assert_int_equal(
+        NOC(box, "add", "../desk", "--state", box->hub, "--out", "y"), 2);
+    assert_int_equal(NOC(box, "list", "desk", "--state", box->hub), 2);
+    assert_int_equal(NOC(box, "list", "--state", box->hub, "--out", "y"), 2);
+    assert_int_equal(NOC(box, "remove", "desk", "--state", box->hub,
+                         "--no-broker", "--rabbitmqctl", "x"),
+                     2);
+    assert_int_equal(NOC(box, "--help"), 0);
+}
+
 static void test_one_at_a_time(void **state)
 {
     struct box *box = *state;
@@ -539,6 +660,10 @@ int main(void)
         TEST(test_broker_fails),
         TEST(test_removed),
         TEST(test_site_usage),
+        TEST(test_noc_added),
+        TEST(test_noc_removed),
+        TEST(test_noc_broker_fails),
+        TEST(test_noc_usage),
         TEST(test_one_at_a_time),
     };
 
