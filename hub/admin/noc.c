@@ -128,15 +128,19 @@ static int out_settings(const struct admin_home *home,
         "port", (int) home->broker_port, "vhost", TOPOLOGY_VHOST, "user",
         request->user, "queue", "noc.stream", "ca", "ca.pem", "certificate",
         "cert.pem", "key", "key.pem", "hub", "hub.pem");
-    char *text =
+    char *dump =
         json ? json_dumps(json, JSON_INDENT(1) | JSON_PRESERVE_ORDER) : NULL;
-    int rc = text ? out_write(request, "noc.json", IST_FILE_OWN, text,
-                              strlen(text), err)
-                  : ist_err_set(err, -ENOMEM, "out of memory");
+    IST_CLEANUP(ist_sb_fini) struct ist_sb text;
 
-    free(text);
+    ist_sb_init(&text, 0);
+    if (dump)
+        ist_sb_printf(&text, "%s\n", dump);
+    free(dump);
     json_decref(json);
-    return rc;
+    if (text.rc || text.len == 0)
+        return ist_err_set(err, -ENOMEM, "out of memory");
+    return out_write(request, "noc.json", IST_FILE_OWN, text.data, text.len,
+                     err);
 }
 
 /* Adding */

@@ -35,7 +35,4 @@ void api_events_query_fini(struct api_events_query *);
 extern const char *const api_events_list_names[],
     *const api_events_stream_names[];
 
-/* RFC 3339, as "2026-11-25T08:00:00.123Z" or with "+08:00". */
-bool api_time_parse(const char *text, uint64_t *ret_ms);
-
 #endif

@@ -45,6 +45,7 @@ enum {
     OPT_SEVERITY,
     OPT_SINCE,
     OPT_UNTIL,
+    OPT_BUS,
     OPT_STATE,
     OPT_FOLDED,
     OPT_BY,
@@ -107,6 +108,9 @@ const struct cli_option cli_options[] = {
      "begin with what came then: 1h ago, 2026-11-25T08:00:00Z, or oldest"},
     {"until", 0, "TIME", NULL, WATCH, OPT_UNTIL,
      "end with what came by then: 10m ago, 2026-11-25T09:00:00Z, or +1h"},
+    {"bus", 0, "FOLDER", NULL, CLI_FOR_WATCH, OPT_BUS,
+     "from the stream on the bus, without the hub; the folder is made by "
+     "'isthmus-hub noc add'"},
     {"long", 0, NULL, NULL, LISTS, OPT_LONG, "more columns"},
     {"fields", 0, "MEMBER[,MEMBER...]", NULL, LIST | CLI_FOR_SITE_LIST, OPT_FIELDS,
      "these members of the native objects as columns, and the site"},
@@ -356,6 +360,8 @@ static const char **text_slot(struct cli_args *args, int id)
         return &args->since;
     case OPT_UNTIL:
         return &args->until;
+    case OPT_BUS:
+        return &args->bus;
     case OPT_STATE:
         return &args->state;
     case OPT_BY:

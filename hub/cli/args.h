@@ -72,6 +72,7 @@ struct cli_args {
     const char *max_age; /* Seconds, as the API wants them; or NULL. */
     bool consistent;
     const char *kind, *type, *severity, *since, *until; /* Or NULL. */
+    const char *bus;                                    /* A folder, or NULL. */
     uint64_t limit;                                     /* 0: all. */
     uint64_t deadline_ms;  /* 0: the hub's default. */
     char max_age_text[24]; /* What 'max_age' points to. */

@@ -36,7 +36,7 @@ static void on_signal(int number)
     interrupted = number;
 }
 
-static void watch_signals(void)
+void cli_hub_watch_signals(void)
 {
     struct sigaction action = {.sa_handler = on_signal};
 
@@ -295,7 +295,7 @@ int cli_hub_init(struct cli_hub *hub, const struct cli_args *args)
     if (!hub->curl || make_headers(hub))
         return cli_fail(CLI_FAILED, "out of memory");
     set_options(hub);
-    watch_signals();
+    cli_hub_watch_signals();
     return 0;
 }
 

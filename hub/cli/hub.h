@@ -52,6 +52,8 @@ typedef int cli_piece_fn(void *arg, const char *data, size_t size);
 int cli_hub_stream(struct cli_hub *, const char *path, cli_piece_fn *,
                    void *arg, bool quiet, bool *ret_lost);
 bool cli_hub_interrupted(void);
+/* SIGINT and SIGTERM only count as interrupts from now on. */
+void cli_hub_watch_signals(void);
 
 /* Says in words what an answer of 300 and above means. */
 int cli_hub_problem(long status, const json_t *body);

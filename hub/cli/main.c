@@ -6,6 +6,7 @@
 #include "cli/help.h"
 #include "cli/say.h"
 #include "cli/watch.h"
+#include "cli/watch_bus.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -164,6 +165,8 @@ static int run_watch(const struct cli_args *args)
     if (args->n_words > 1)
         return cli_fail(CLI_USAGE, "watch: '%s' is a word too much",
                         args->words[1]);
+    if (args->bus)
+        return cli_watch_bus(args);
     rc = cli_hub_init(&hub, args);
     if (rc == 0)
         rc = cli_watch(&hub);

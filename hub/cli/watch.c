@@ -1,8 +1,7 @@
-/* Reads the hub's stream of Server-Sent Events. What is printed was escaped:
- * events quote names that come from sites. */
+/* Reads the hub's stream of Server-Sent Events. */
 #include "cli/watch.h"
 
-#include "cli/safe.h"
+#include "cli/event_line.h"
 #include "cli/say.h"
 
 #include <errno.h>
@@ -11,92 +10,27 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #define AGAIN_MIN_MS 500
 #define AGAIN_MAX_MS 30000
 
 struct watch {
     struct cli_hub *hub;
-    struct ist_sb line, data, out;
+    struct cli_event_lines lines;
+    struct ist_sb line, data;
     char type[64];
     uint64_t last; /* Number of the last event; 0: none yet. */
-    bool seen_any, as_json, in_colour;
+    bool seen_any;
 };
 
-static const struct {
-    const char *name, *colour;
-} severities[] = {
-    {"critical", "\033[1;31m"}, {"error", "\033[31m"}, {"warning", "\033[33m"},
-    {"notice", "\033[36m"},     {"info", ""},
-};
-
-static const char *colour_of(const char *severity)
+/* A gap as this stream tells it is nothing but the two numbers. */
+static void note_gap(struct watch *watch, const json_t *gap)
 {
-    for (size_t i = 0; i < IST_COUNT(severities); i++) {
-        if (strcmp(severities[i].name, severity) == 0)
-            return severities[i].colour;
-    }
-    return "";
-}
-
-static const char *member(const json_t *event, const char *name)
-{
-    const char *text = json_string_value(json_object_get(event, name));
-
-    return text ? text : "";
-}
-
-static void put(struct ist_sb *out, const char *text, int width)
-{
-    size_t before = out->len;
-
-    cli_safe(out, text, strlen(text), "");
-    for (size_t len = out->len - before; (int) len < width; len++)
-        ist_sb_putc(out, ' ');
-    ist_sb_putc(out, ' ');
-}
-
-/* "io.isthmus.server.created.v1" is "server.created" to a person. */
-static const char *short_type(const char *type, char buf[64])
-{
-    size_t len;
-
-    if (strncmp(type, "io.isthmus.", 11) == 0)
-        type += 11;
-    snprintf(buf, 64, "%s", type);
-    len = strlen(buf);
-    if (len > 3 && strcmp(buf + len - 3, ".v1") == 0)
-        buf[len - 3] = '\0';
-    return buf;
-}
-
-static void put_event(struct watch *watch, const json_t *event)
-{
-    const char *severity = member(event, "severity"), *colour = "";
-    char type[64];
-
-    if (watch->in_colour)
-        colour = colour_of(severity);
-    ist_sb_puts(&watch->out, colour);
-    put(&watch->out, member(event, "time"), 24);
-    put(&watch->out, member(event, "site"), 8);
-    put(&watch->out, severity, 8);
-    put(&watch->out, short_type(member(event, "type"), type), 24);
-    put(&watch->out, member(event, "subject"), 0);
-    put(&watch->out, member(json_object_get(event, "data"), "text"), 0);
-    if (*colour)
-        ist_sb_puts(&watch->out, "\033[0m");
-    ist_sb_putc(&watch->out, '\n');
-}
-
-static void put_gap(struct watch *watch, const json_t *gap)
-{
-    ist_sb_printf(&watch->out,
-                  "-- events %" JSON_INTEGER_FORMAT " to %" JSON_INTEGER_FORMAT
-                  " are no longer held --\n",
-                  json_integer_value(json_object_get(gap, "from")),
-                  json_integer_value(json_object_get(gap, "to")));
+    cli_event_lines_note(&watch->lines,
+                         "events %" JSON_INTEGER_FORMAT
+                         " to %" JSON_INTEGER_FORMAT " are no longer held",
+                         json_integer_value(json_object_get(gap, "from")),
+                         json_integer_value(json_object_get(gap, "to")));
 }
 
 /* An event is whole. */
@@ -106,17 +40,13 @@ static void dispatch(struct watch *watch)
 
     if (watch->data.len == 0)
         return;
-    if (watch->as_json) {
-        ist_sb_add(&watch->out, watch->data.data, watch->data.len);
-        ist_sb_putc(&watch->out, '\n');
-    } else {
-        event = json_loadb(watch->data.data, watch->data.len, 0, NULL);
-        if (event && strcmp(watch->type, "gap") == 0)
-            put_gap(watch, event);
-        else if (event)
-            put_event(watch, event);
-        json_decref(event);
-    }
+    event = json_loadb(watch->data.data, watch->data.len, 0, NULL);
+    if (event && strcmp(watch->type, "gap") == 0 && !watch->lines.as_json)
+        note_gap(watch, event);
+    else if (event)
+        cli_event_lines_put(&watch->lines, event, watch->data.data,
+                            watch->data.len);
+    json_decref(event);
     ist_sb_reset(&watch->data);
     watch->type[0] = '\0';
 }
@@ -159,12 +89,9 @@ static int on_bytes(void *arg, const char *data, size_t size)
         take_line(watch, ist_sb_text(&watch->line));
         ist_sb_reset(&watch->line);
     }
-    if (watch->out.len &&
-        (fwrite(watch->out.data, 1, watch->out.len, stdout) != watch->out.len ||
-         fflush(stdout)))
-        return errno == EPIPE ? -EPIPE : -EIO;
-    ist_sb_reset(&watch->out);
-    return watch->line.rc || watch->data.rc ? -ENOBUFS : 0;
+    if (watch->line.rc || watch->data.rc)
+        return -ENOBUFS;
+    return cli_event_lines_flush(&watch->lines);
 }
 
 static void make_path(const struct watch *watch, struct ist_sb *path)
@@ -224,21 +151,15 @@ static int follow(struct watch *watch)
 
 int cli_watch(struct cli_hub *hub)
 {
-    const char *format = hub->args->format, *no_colour = getenv("NO_COLOR");
-    struct watch watch = {.hub = hub, .as_json = strcmp(format, "json") == 0};
-    int rc;
+    struct watch watch = {.hub = hub};
+    int rc = cli_event_lines_init(&watch.lines, hub->args);
 
-    if (!watch.as_json && strcmp(format, "table") != 0 &&
-        strcmp(format, "value") != 0)
-        return cli_fail(CLI_USAGE, "watch prints lines, or -f json");
-    watch.in_colour =
-        isatty(STDOUT_FILENO) && !(no_colour && *no_colour) && !watch.as_json;
     ist_sb_init(&watch.line, CLI_ANSWER_MAX);
     ist_sb_init(&watch.data, CLI_ANSWER_MAX);
-    ist_sb_init(&watch.out, 0);
-    rc = follow(&watch);
+    if (rc == 0)
+        rc = follow(&watch);
     ist_sb_fini(&watch.line);
     ist_sb_fini(&watch.data);
-    ist_sb_fini(&watch.out);
+    cli_event_lines_fini(&watch.lines);
     return rc;
 }

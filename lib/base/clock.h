@@ -21,4 +21,8 @@ uint64_t ist_clock_mono_ns(void);
  * IST_CLOCK_TEXT_SIZE bytes; returned. */
 char *ist_clock_text(uint64_t wall_ms, char *buf);
 
+/* RFC 3339, as "2026-11-25T08:00:00.123Z" or with "+08:00"; all of the text.
+ * Untouched when false. */
+bool ist_clock_parse(const char *text, uint64_t *ret_ms);
+
 #endif

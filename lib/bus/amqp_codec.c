@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -206,12 +207,51 @@ static uint64_t parse_number(amqp_bytes_t bytes, int base)
     return errno ? 0 : number;
 }
 
+void ist_codec_properties_clear(struct ist_properties *properties)
+{
+    memset(properties, 0, offsetof(struct ist_properties, texts));
+}
+
+static const char *take_text(char **at, amqp_bytes_t bytes)
+{
+    char *text = *at;
+
+    memcpy(text, bytes.bytes, bytes.len);
+    text[bytes.len] = '\0';
+    *at += bytes.len + 1;
+    return text;
+}
+
+/* Those that are text, are short enough and have room. */
+static void take_headers(const amqp_table_t *table, struct ist_properties *ret)
+{
+    char *at = ret->texts;
+    size_t left = IST_BUS_HEADERS_SIZE;
+
+    for (int i = 0; i < table->num_entries; i++) {
+        const amqp_table_entry_t *entry = &table->entries[i];
+        amqp_bytes_t value = entry->value.value.bytes;
+
+        if (entry->value.kind != AMQP_FIELD_KIND_UTF8 ||
+            ret->n_headers == IST_BUS_HEADERS_MAX || value.len == 0 ||
+            entry->key.len + value.len > left ||
+            memchr(value.bytes, 0, value.len) ||
+            memchr(entry->key.bytes, 0, entry->key.len))
+            continue;
+        left -= entry->key.len + value.len;
+        ret->headers[ret->n_headers].name = take_text(&at, entry->key);
+        ret->headers[ret->n_headers++].value = take_text(&at, value);
+    }
+}
+
 static void take_properties(const amqp_basic_properties_t *p,
                             struct ist_properties *ret)
 {
     const amqp_flags_t flags = p->_flags;
 
-    memset(ret, 0, sizeof(*ret));
+    ist_codec_properties_clear(ret);
+    if (flags & AMQP_BASIC_HEADERS_FLAG)
+        take_headers(&p->headers, ret);
     if (flags & AMQP_BASIC_TYPE_FLAG)
         copy(p->type, ret->type, sizeof(ret->type));
     if (flags & AMQP_BASIC_USER_ID_FLAG)

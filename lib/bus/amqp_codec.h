@@ -74,7 +74,13 @@ struct ist_properties {
     uint64_t message_id;    /* The same. */
     uint64_t expiration_ms; /* 0: none. */
     bool is_persistent;
+    struct ist_bus_header headers[IST_BUS_HEADERS_MAX];
+    size_t n_headers;
+    /* Of the headers; last, for it is large and need not be cleared. */
+    char texts[IST_BUS_HEADERS_SIZE + 2 * IST_BUS_HEADERS_MAX];
 };
+
+void ist_codec_properties_clear(struct ist_properties *);
 
 /* Memory of the decoder. */
 struct ist_codec;

@@ -51,12 +51,13 @@ struct ist_bus_message {
     bool mandatory;         /* Unroutable is an outcome, not silence. */
     bool persistent;
 
-    /* Only in what is sent, for readers other than ours: a delivery shows
-     * neither. */
-    const char *content_type; /* A media type, or NULL. */
-    /* At most IST_BUS_HEADERS_MAX. */
+    /* At most IST_BUS_HEADERS_MAX, IST_BUS_HEADERS_SIZE. Of a delivery: the
+     * first so many that are text. */
     const struct ist_bus_header *headers;
     size_t n_headers;
+
+    /* Only in what is sent: a media type, for readers other than ours. */
+    const char *content_type;
 
     /* Only in a delivery. */
     const char *user; /* The broker checked it, or "". A hint all the same. */

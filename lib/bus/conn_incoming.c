@@ -151,6 +151,8 @@ static void message_done(struct ist_conn *conn, uint16_t number,
             .correlation = channel->properties.correlation,
             .expiration_ms = channel->properties.expiration_ms,
             .persistent = channel->properties.is_persistent,
+            .headers = channel->properties.headers,
+            .n_headers = channel->properties.n_headers,
             .offset = found->has_stream_offset ? found->stream_offset : 0,
         }};
 
@@ -180,7 +182,7 @@ static int content_header(struct ist_conn *conn, const struct ist_frame *frame)
         return ist_conn_fail(conn, rc, "a content header cannot be read");
     channel->is_dropped = rc != 0 || channel->header.is_encoded ||
                           channel->header.body_size > conn->body_max;
-    memset(&channel->properties, 0, sizeof(channel->properties));
+    ist_codec_properties_clear(&channel->properties);
     if (rc == 0 && ist_codec_properties(conn->codec, channel->header.properties,
                                         channel->header.properties_size,
                                         &channel->properties))

@@ -14,6 +14,26 @@ static const char *blob_text(char **at, const char *text)
     return copy;
 }
 
+static size_t headers_size(const struct ist_bus_message *message)
+{
+    size_t size = 0;
+
+    for (size_t i = 0; i < message->n_headers; i++)
+        size += strlen(message->headers[i].name) +
+                strlen(message->headers[i].value) + 2;
+    return size;
+}
+
+static void put_headers(struct mem_blob *blob, char **at,
+                        const struct ist_bus_message *message)
+{
+    for (size_t i = 0; i < message->n_headers; i++)
+        blob->headers[i] =
+            (struct ist_bus_header){blob_text(at, message->headers[i].name),
+                                    blob_text(at, message->headers[i].value)};
+    blob->n_headers = message->n_headers;
+}
+
 struct mem_blob *mem_blob_new(const struct ist_bus_message *message,
                               const char *user)
 {
@@ -23,7 +43,7 @@ struct mem_blob *mem_blob_new(const struct ist_bus_message *message,
 
     blob = mem_must(malloc(sizeof(*blob) + strlen(message->exchange) +
                            strlen(message->key) + strlen(type) + strlen(user) +
-                           4 + message->size));
+                           4 + headers_size(message) + message->size));
     *blob = (struct mem_blob){.n_refs = 1,
                               .persistent = message->persistent,
                               .correlation = message->correlation,
@@ -34,6 +54,7 @@ struct mem_blob *mem_blob_new(const struct ist_bus_message *message,
     blob->key = blob_text(&at, message->key);
     blob->type = blob_text(&at, type);
     blob->user = blob_text(&at, user);
+    put_headers(blob, &at, message);
     if (message->size)
         memcpy(at, message->body, message->size);
     blob->body = at;

@@ -179,6 +179,8 @@ static void packet_deliver(struct mem_packet *packet)
         .correlation = blob->correlation,
         .expiration_ms = blob->expiration_ms,
         .persistent = blob->persistent,
+        .headers = blob->headers,
+        .n_headers = blob->n_headers,
         .user = blob->user,
         .tag = consumer->ack ? sub->incarnation << 32 | packet->tag : 0,
         .offset = packet->offset,

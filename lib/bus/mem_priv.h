@@ -27,6 +27,8 @@ struct mem_blob {
     bool persistent;
     uint64_t correlation, expiration_ms;
     const char *exchange, *key, *type, *user; /* In 'bytes'. */
+    struct ist_bus_header headers[IST_BUS_HEADERS_MAX];
+    size_t n_headers;
     const void *body;
     size_t size;
     char bytes[];

@@ -45,6 +45,8 @@ static void dead_letter(struct mem_queue *queue, struct mem_item *item)
                                       .body = blob->body,
                                       .size = blob->size,
                                       .correlation = blob->correlation,
+                                      .headers = blob->headers,
+                                      .n_headers = blob->n_headers,
                                       .persistent = blob->persistent};
 
     if (queue->dead_exchange) {

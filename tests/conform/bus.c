@@ -375,6 +375,61 @@ static void test_fields(void **state)
     assert_int_equal(t.hub.bus->n_delivered, 2);
 }
 
+static struct {
+    char names[IST_BUS_HEADERS_MAX][16], values[IST_BUS_HEADERS_MAX][16];
+    size_t n, longest;
+} seen_headers;
+
+static void see_headers(struct ist_bus_consumer *consumer,
+                        const struct ist_bus_message *message)
+{
+    (void) consumer;
+    seen_headers.n = message->n_headers;
+    for (size_t i = 0; i < message->n_headers; i++) {
+        size_t len = strlen(message->headers[i].value);
+
+        snprintf(seen_headers.names[i], 16, "%s", message->headers[i].name);
+        snprintf(seen_headers.values[i], 16, "%.15s",
+                 message->headers[i].value);
+        if (len > seen_headers.longest)
+            seen_headers.longest = len;
+    }
+}
+
+static bool headers_came(const void *arg)
+{
+    return seen_headers.n == *(const size_t *) arg;
+}
+
+static void test_headers(void **state)
+{
+    char longest[IST_BUS_HEADERS_SIZE - 16];
+    const struct ist_bus_header headers[] = {
+        {"x-first", "one"}, {"b", longest}, {"c", "3"}, {"d", "4"}};
+    struct ist_bus_consumer consumer = {.queue = "q.work",
+                                        .deliver = see_headers};
+    struct ist_bus_message message = text_message("x.d", "work", "hello");
+    size_t n = IST_BUS_HEADERS_MAX, none = 0;
+
+    (void) state;
+    memset(longest, 'v', sizeof(longest));
+    longest[sizeof(longest) - 1] = '\0';
+    memset(&seen_headers, 0, sizeof(seen_headers));
+    ist_bus_consume(t.hub.bus, &consumer);
+    message.headers = headers;
+    message.n_headers = n;
+    assert_int_equal(ist_bus_send(t.site.bus, &message), 0);
+    assert_true(wait_for(headers_came, &n, 5000));
+    assert_string_equal(seen_headers.names[0], "x-first");
+    assert_string_equal(seen_headers.values[0], "one");
+    assert_int_equal(seen_headers.longest, sizeof(longest) - 1);
+    assert_string_equal(seen_headers.values[3], "4");
+    message.n_headers = 0;
+    assert_int_equal(ist_bus_send(t.site.bus, &message), 0);
+    assert_true(wait_for(headers_came, &none, 5000));
+    ist_bus_cancel(t.hub.bus, &consumer);
+}
+
 static void test_outcomes(void **state)
 {
     struct ist_bus_message message = text_message("x.d", "nowhere", "x");
@@ -968,19 +1023,33 @@ static void test_blocked(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(test_up),         TEST(test_fields),
-        TEST(test_outcomes),   TEST(test_pipeline_outcomes),
-        TEST(test_invalid),    TEST(test_expiration),
-        TEST(test_fanout),     TEST(test_own_queue),
-        TEST(test_guest),      TEST(test_guest_returns),
-        TEST(test_cut),        TEST(test_cut_in_flight),
-        TEST(test_redelivery), TEST(test_delivery_limit),
-        TEST(test_prefetch),   TEST(test_newest_first),
-        TEST(test_stream),     TEST(test_denied),
-        TEST(test_refused),    TEST(test_cancel),
-        TEST(test_close),      TEST(test_op_cancel),
-        TEST(test_large),      TEST(test_too_large),
-        TEST(test_many),       TEST(test_blocked),
+        TEST(test_up),
+        TEST(test_fields),
+        TEST(test_headers),
+        TEST(test_outcomes),
+        TEST(test_pipeline_outcomes),
+        TEST(test_invalid),
+        TEST(test_expiration),
+        TEST(test_fanout),
+        TEST(test_own_queue),
+        TEST(test_guest),
+        TEST(test_guest_returns),
+        TEST(test_cut),
+        TEST(test_cut_in_flight),
+        TEST(test_redelivery),
+        TEST(test_delivery_limit),
+        TEST(test_prefetch),
+        TEST(test_newest_first),
+        TEST(test_stream),
+        TEST(test_denied),
+        TEST(test_refused),
+        TEST(test_cancel),
+        TEST(test_close),
+        TEST(test_op_cancel),
+        TEST(test_large),
+        TEST(test_too_large),
+        TEST(test_many),
+        TEST(test_blocked),
     };
 
     if (conform_bus.is_missing && conform_bus.is_missing())

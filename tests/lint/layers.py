@@ -37,7 +37,7 @@ MAY = {
     "hub/view": LIB | {"sites", "survey", "events"},
     "hub/admin": LIB | {"sites", "survey"},
     "hub/api": LIB | {"sites", "survey", "events", "view", "admin"},
-    "hub/cli": {"base", "io", "conf", "codec", "http"},
+    "hub/cli": {"base", "io", "conf", "codec", "http", "bus"},
     "hub": HUB,
 }
 

@@ -253,6 +253,57 @@ def test_a_false_signature_is_told():
         names["verify"](key.public_key(), good, b"application/y", body)
 
 
+def watched(folder, *words):
+    done = rig.cli("watch", "--bus", folder, "-f", "json", "--since", "oldest",
+                   "--until", "0s", *words)
+    assert done.returncode == 0, done.stderr
+    return [json.loads(line) for line in done.stdout.splitlines()], done.stderr
+
+
+def test_watch_from_the_bus(folder, clouds):
+    start = last()
+    made = make_changes(clouds, 6)
+    wait_for_deletes(start, made)
+    want = logged(start)
+    rig.wait_for(lambda: set(want) <= {event["id"] for event
+                                       in watched(folder)[0]}, 30,
+                 "the stream to have all", 0.3)
+    ids = [event["id"] for event in watched(folder)[0]]
+    assert len(ids) == len(set(ids))
+    assert [i for i in ids if i in set(want)] == want
+    only, _ = watched(folder, "--site", "lon", "--type", "network.*",
+                      "--severity", "info")
+    assert only and {(event["site"], event["data"]["kind"])
+                     for event in only} == {("lon", "network")}
+
+
+def test_what_is_not_the_hubs_is_left_out(folder):
+    """Whoever may write there without the hub's keys is not believed."""
+    event = {"specversion": "1.0", "id": "hkg:1:1", "site": "hkg",
+             "type": "io.isthmus.forged.made.v1"}
+    before = watched(folder)[1].count("not signed")
+    with bus.as_hub() as channel:
+        for headers in ({}, {"isthmus-signature": "AAAA",
+                             "isthmus-delegation": "AAAA"}):
+            channel.basic_publish(
+                "x.noc", "hkg.x.forged.made.info", json.dumps([event]).encode(),
+                pika.BasicProperties(headers=headers))
+    rig.wait_for(lambda: watched(folder)[1].count("not signed") ==
+                 before + 2, 20, "both to be told", 0.3)
+    assert not [event for event in watched(folder)[0]
+                if "forged" in event["type"]]
+
+
+@pytest.mark.parametrize("words, status", [
+    (["--bus", "/nowhere"], 2), (["--since", "soon"], 2),
+    (["--until", "soon"], 2), (["-f", "yaml"], 2)])
+def test_watch_says_what_is_wrong(folder, words, status):
+    given = words if "--bus" in words else ["--bus", folder, *words]
+    done = rig.cli("watch", *given)
+    assert done.returncode == status, done.stderr
+    assert done.stderr
+
+
 def test_a_removed_reader_is_out(tmp_path):
     where = str(tmp_path / "night")
     ctl = os.path.join(rig.BUS, "rabbitmqctl")

@@ -33,6 +33,42 @@ static void test_any_number_fits(void **state)
     assert_string_equal(buf, "584556019-04-03T14:25:51.615Z");
 }
 
+static void reads(const char *from, uint64_t wanted)
+{
+    uint64_t ms = 1;
+
+    assert_true(ist_clock_parse(from, &ms));
+    assert_int_equal(ms, wanted);
+}
+
+static void test_parse(void **state)
+{
+    static const char *const bad[] = {
+        "",
+        "2026-11-25",
+        "2026-11-25T08:00:00",
+        "2026-11-25 08:00:00Z",
+        "2026-02-30T08:00:00Z",
+        "2026-13-01T08:00:00Z",
+        "2026-11-25T08:00:00.Z",
+        "2026-11-25T08:00:00Zx",
+        "2026-11-25T08:00:00+8:00",
+        "1969-12-31T23:59:59Z",
+        "1970-01-01T00:00:00+00:01",
+    };
+    uint64_t ms = 7;
+
+    (void) state;
+    reads("1970-01-01T00:00:00Z", 0);
+    reads("2026-11-25T08:00:00.123Z", 1795593600123);
+    reads("2026-11-25T08:00:00.1239999Z", 1795593600123);
+    reads("2026-11-25t16:00:00.1+08:00", 1795593600100);
+    reads("2000-02-29T00:00:00z", 951782400000);
+    for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
+        assert_false(ist_clock_parse(bad[i], &ms));
+    assert_int_equal(ms, 7);
+}
+
 static void test_readings(void **state)
 {
     uint64_t last = ist_clock_mono_ns();
@@ -53,6 +89,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_text),
         cmocka_unit_test(test_any_number_fits),
+        cmocka_unit_test(test_parse),
         cmocka_unit_test(test_readings),
     };
 
