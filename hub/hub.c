@@ -13,6 +13,7 @@
 #include "bus/amqp.h"
 #include "conf/start.h"
 #include "events/noc.h"
+#include "events/webhook.h"
 #include "io/daemon.h"
 #include "obs/health.h"
 #include "obs/notify.h"
@@ -56,6 +57,7 @@ struct hub {
     struct events_conf events_conf;
     struct alarm_conf alarm_conf;
     struct conditions_conf conditions_conf;
+    struct webhooks_conf webhooks_conf;
     struct api_conf api_conf;
     struct ist_httpd_conf http_conf;
 
@@ -70,6 +72,7 @@ struct hub {
     struct intake *intake;
     struct alarm_engine *alarms;
     struct noc *noc;
+    struct webhooks *webhooks;
     struct conditions conditions;
     struct hub_metrics metrics;
     struct ist_process process;
@@ -89,7 +92,8 @@ struct hub {
             {desk_rows, &(h)->desk_conf}, {intake_rows, &(h)->intake_conf},    \
             {events_rows, &(h)->events_conf}, {alarm_rows, &(h)->alarm_conf},  \
             {conditions_rows, &(h)->conditions_conf},                          \
-            {api_rows, &(h)->api_conf}, {ist_httpd_rows, &(h)->http_conf},     \
+            {webhooks_rows, &(h)->webhooks_conf}, {api_rows, &(h)->api_conf},  \
+            {ist_httpd_rows, &(h)->http_conf},                                 \
     }
 
 static struct ist_start start = {.program = "isthmus-hub",
@@ -237,6 +241,7 @@ static bool http_over(void *arg)
     conditions_stop(&hub->conditions);
     alarm_stop(hub->alarms);
     noc_stop(hub->noc);
+    webhooks_stop(hub->webhooks);
     intake_close(IST_TAKE(hub->intake), on_intake_closed, hub);
     return true;
 }
@@ -247,8 +252,9 @@ static bool intake_over(void *arg)
 
     if (!hub->intake_closed || conditions_busy(&hub->conditions) ||
         alarm_busy(hub->alarms) || noc_busy(hub->noc) ||
-        events_log_busy(hub->events))
+        webhooks_busy(hub->webhooks) || events_log_busy(hub->events))
         return false;
+    hub->webhooks = webhooks_free(hub->webhooks);
     hub->noc = noc_free(hub->noc);
     hub->alarms = alarm_free(hub->alarms);
     hub->events = events_log_free(hub->events);
@@ -389,7 +395,10 @@ static int open_readers(struct hub *hub, struct ist_err *err)
         keys->self.signing_secret, keys->signed_delegation, keys->signed_size};
 
     hub->noc = noc_open(hub->bus, hub->tree, hub->events, &signer, err);
-    return hub->noc ? 0 : err->code;
+    if (hub->noc)
+        hub->webhooks =
+            webhooks_open(hub->tree, hub->events, &hub->webhooks_conf, err);
+    return hub->webhooks ? 0 : err->code;
 }
 
 static bool is_bus_up(struct ist_health_check *check, char *text)
@@ -421,7 +430,7 @@ static int open_signs(struct hub *hub, struct ist_err *err)
     hub_metrics_view(&hub->metrics, hub->tree, hub->view, hub->intake,
                      hub->events);
     hub_metrics_alarms(&hub->metrics, hub->alarms, &hub->conditions);
-    hub_metrics_noc(&hub->metrics, hub->noc);
+    hub_metrics_readers(&hub->metrics, hub->noc, hub->webhooks);
     ist_process_init(&hub->process, &hub->metrics.registry);
     ist_health_init(&hub->health);
     hub->bus_check = (struct ist_health_check){.name = "bus", .ok = is_bus_up};
@@ -448,6 +457,7 @@ static int open_api(struct hub *hub, struct ist_err *err)
     if (rc == 0)
         api_set_view(&hub->api, hub->view, hub->intake, hub->events);
     api_set_alarms(&hub->api, hub->alarms);
+    api_set_webhooks(&hub->api, hub->webhooks);
     if (rc == 0)
         api_count(&hub->api, &hub->metrics.api_requests,
                   &hub->metrics.api_durations);

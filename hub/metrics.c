@@ -128,6 +128,20 @@ static void collect_noc(struct hub_metrics *m)
     ist_metric_set(&m->noc_behind, (double) counts.behind);
 }
 
+static void collect_webhooks(struct hub_metrics *m)
+{
+    struct webhooks_counts counts;
+
+    webhooks_count(m->webhooks, &counts);
+    ist_metric_set(&m->webhooks_by_state, (double) counts.active, "active");
+    ist_metric_set(&m->webhooks_by_state, (double) counts.failing, "failing");
+    ist_metric_set(&m->webhooks_by_state, (double) counts.disabled, "disabled");
+    ist_metric_set(&m->webhook_requests, (double) counts.taken, "taken");
+    ist_metric_set(&m->webhook_requests, (double) counts.refused, "refused");
+    ist_metric_set(&m->webhook_requests, (double) counts.unanswered,
+                   "unanswered");
+}
+
 static void collect_ends(struct hub_metrics *m)
 {
     struct sites_site *site = NULL;
@@ -162,8 +176,10 @@ static void collect(struct ist_metrics_collector *collector)
         collect_alarms(m);
         collect_ends(m);
     }
-    if (m->noc)
+    if (m->noc) {
         collect_noc(m);
+        collect_webhooks(m);
+    }
 }
 
 #define N(member) offsetof(struct hub_metrics, member)
@@ -274,6 +290,13 @@ static const struct {
     {N(noc_behind),
      IST_GAUGE("isthmus_hub_noc_behind",
                "Events in the log that are not published for the NOC yet.")},
+    {N(webhooks_by_state),
+     IST_GAUGE("isthmus_hub_webhooks", "Webhooks, by how they are.", "state")},
+    {N(webhook_requests),
+     IST_COUNTER("isthmus_hub_webhook_deliveries_total",
+                 "Requests to receivers of webhooks: taken (2xx), refused "
+                 "(any other answer), unanswered.",
+                 "result")},
     {N(bus_blocked), IST_GAUGE("isthmus_hub_bus_blocked",
                                "1 while the broker takes no messages.")},
     {N(store_bytes), IST_GAUGE("isthmus_hub_store_bytes",
@@ -320,9 +343,11 @@ void hub_metrics_alarms(struct hub_metrics *m,
     m->conditions = conditions;
 }
 
-void hub_metrics_noc(struct hub_metrics *m, const struct noc *noc)
+void hub_metrics_readers(struct hub_metrics *m, const struct noc *noc,
+                         const struct webhooks *webhooks)
 {
     m->noc = noc;
+    m->webhooks = webhooks;
 }
 
 void hub_metrics_fini(struct hub_metrics *m)

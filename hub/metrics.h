@@ -7,6 +7,7 @@
 
 #include "api/api.h"
 #include "events/noc.h"
+#include "events/webhook.h"
 #include "obs/metric.h"
 #include "view/intake.h"
 
@@ -23,7 +24,8 @@ struct hub_metrics {
     struct events_log *events;
     const struct alarm_engine *alarms;
     const struct conditions *conditions;
-    const struct noc *noc; /* All borrowed. */
+    const struct noc *noc;
+    const struct webhooks *webhooks; /* All borrowed. */
 
     struct ist_metric calls, calls_open, frames, late, broken, presences,
         refused, sites_known, site_up, site_seen, site_offset, bus_up,
@@ -32,7 +34,8 @@ struct hub_metrics {
         feed_gaps, feed_resyncs, feed_malformed, feed_refused, events_held,
         events_appended, events_dropped, store_bytes, store_max, alarms_open,
         certificate_end, delegation_end, bus_blocked, api_requests,
-        api_durations, noc_events, noc_messages, noc_failures, noc_behind;
+        api_durations, noc_events, noc_messages, noc_failures, noc_behind,
+        webhooks_by_state, webhook_requests;
 };
 
 void hub_metrics_init(struct hub_metrics *, const struct desk *, struct sites *,
@@ -43,8 +46,9 @@ void hub_metrics_view(struct hub_metrics *, struct ist_tree *, struct view *,
 /* The alarms, and when what ends some day does. */
 void hub_metrics_alarms(struct hub_metrics *, const struct alarm_engine *,
                         const struct conditions *);
-/* What is published for the NOC. */
-void hub_metrics_noc(struct hub_metrics *, const struct noc *);
+/* Who is told of events beside those who ask. */
+void hub_metrics_readers(struct hub_metrics *, const struct noc *,
+                         const struct webhooks *);
 void hub_metrics_fini(struct hub_metrics *);
 
 #endif

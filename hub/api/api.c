@@ -4,6 +4,7 @@
 #include "conf/file.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 
 const struct ist_row api_rows[] = {
@@ -119,6 +120,12 @@ const struct api_route api_routes[] = {
     {"POST", "/api/v1/alarms/{id}/unack", false, api_unack_alarm},
     {"POST", "/api/v1/alarms/{id}/comment", false, api_comment_alarm},
     {"POST", "/api/v1/alarms/{id}/clear", false, api_clear_alarm},
+    {"GET", "/api/v1/webhooks", false, api_list_webhooks},
+    {"POST", "/api/v1/webhooks", false, api_create_webhook},
+    {"GET", "/api/v1/webhooks/{id}", false, api_show_webhook},
+    {"DELETE", "/api/v1/webhooks/{id}", false, api_delete_webhook},
+    {"POST", "/api/v1/webhooks/{id}/enable", false, api_enable_webhook},
+    {"POST", "/api/v1/webhooks/{id}/rotate", false, api_rotate_webhook},
     {"GET", "/api/v1/{kind}", false, api_list_resources},
     {"GET", "/api/v1/{kind}/{id}", false, api_show_resource},
 };
@@ -207,7 +214,7 @@ static bool is_busy(const struct api *api, const struct api_route *route)
 static void handle(void *arg, struct ist_httpd_request *http)
 {
     struct api *api = arg;
-    const char *possible = NULL; /* Another method. */
+    char possible[64] = ""; /* Other methods. */
 
     if (api->stopping) {
         api_problem_reply(http, API_BUSY, NULL, "The hub is going down.");
@@ -221,7 +228,9 @@ static void handle(void *arg, struct ist_httpd_request *http)
         if (!match(route->pattern, http->path, &request))
             continue;
         if (strcmp(route->method, http->method) != 0) {
-            possible = route->method;
+            snprintf(possible + strlen(possible),
+                     sizeof(possible) - strlen(possible), "%s%s",
+                     *possible ? ", " : "", route->method);
             continue;
         }
         if (is_busy(api, route))
@@ -240,9 +249,9 @@ static void handle(void *arg, struct ist_httpd_request *http)
         api_problem_reply(http, API_UNAUTHORIZED, NULL,
                           "This needs 'Authorization: Bearer TOKEN' with the "
                           "token of the hub's admin.");
-    else if (possible)
+    else if (*possible)
         api_problem_reply(http, API_METHOD, NULL,
-                          "%.20s is not possible here: only %s is.",
+                          "%.20s is not possible here: only %s.",
                           http->method, possible);
     else
         not_found(http);
@@ -351,6 +360,11 @@ void api_count(struct api *api, struct ist_metric *requests,
 void api_set_alarms(struct api *api, struct alarm_engine *alarms)
 {
     api->alarms = alarms;
+}
+
+void api_set_webhooks(struct api *api, struct webhooks *webhooks)
+{
+    api->webhooks = webhooks;
 }
 
 void api_close(struct api *api, void (*closed)(void *), void *arg)

@@ -24,6 +24,7 @@ extern const struct ist_row api_rows[];
 #define API_TOKEN_MIN 16 /* Characters; a shorter one is refused at start. */
 
 struct alarm_engine;
+struct webhooks;
 
 struct api {
     struct ist_loop *loop;
@@ -36,6 +37,7 @@ struct api {
     struct intake *intake;
     struct events_log *events;
     struct alarm_engine *alarms;
+    struct webhooks *webhooks;
     struct api_conf conf;
     struct ist_metric *requests, *durations; /* Borrowed, or NULL. */
     uint8_t token_hash[32];
@@ -50,8 +52,9 @@ struct api {
 void api_set_view(struct api *, struct view *, struct intake *,
                   struct events_log *);
 
-/* So are its alarms. */
+/* So are its alarms, and its webhooks. */
 void api_set_alarms(struct api *, struct alarm_engine *);
+void api_set_webhooks(struct api *, struct webhooks *);
 
 /* Counts each answer: 'requests' has the labels method and code, 'durations' is
  * a histogram of seconds without any. */
@@ -77,7 +80,7 @@ struct api_request {
 
 typedef void api_handler_fn(const struct api_request *);
 
-/* resources.c, sites.c, search.c, events.c, alarms.c */
+/* resources.c, sites.c, search.c, events.c, alarms.c, webhooks.c */
 api_handler_fn api_list_resources, api_show_resource;
 api_handler_fn api_list_sites, api_show_site;
 api_handler_fn api_search;
@@ -85,6 +88,8 @@ api_handler_fn api_list_events, api_stream_events;
 api_handler_fn api_list_alarms, api_show_alarm;
 api_handler_fn api_ack_alarm, api_unack_alarm, api_comment_alarm,
     api_clear_alarm;
+api_handler_fn api_list_webhooks, api_create_webhook, api_show_webhook,
+    api_delete_webhook, api_enable_webhook, api_rotate_webhook;
 
 /* The names that the list of alarms takes; NULL-ended. For the OpenAPI check.
  */

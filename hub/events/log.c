@@ -619,6 +619,16 @@ int events_place_put(struct events_log *log, MDB_txn *txn, const char *name,
     return put_number(log, txn, name, id, err);
 }
 
+int events_place_drop(struct events_log *log, MDB_txn *txn, const char *name,
+                      struct ist_err *err)
+{
+    MDB_val key = value_of(name, strlen(name));
+    int rc = mdb_del(txn, log->places, &key, NULL);
+
+    return ist_tree_fault(rc == MDB_NOTFOUND ? 0 : rc, "the log of events",
+                          err);
+}
+
 const struct events_counts *events_log_counts(const struct events_log *log)
 {
     return &log->counts;

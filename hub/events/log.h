@@ -109,6 +109,9 @@ void events_post(struct events_log *, const struct events_item *);
 uint64_t events_place_get(struct events_log *, const char *name);
 int events_place_put(struct events_log *, MDB_txn *, const char *name,
                      uint64_t id, struct ist_err *err);
+/* Forgets it; one that is not there is fine. */
+int events_place_drop(struct events_log *, MDB_txn *, const char *name,
+                      struct ist_err *err);
 
 /* Events of the hub's own are being written: not to be freed yet. Those that
  * failed and wait to be tried again do not count: freeing loses them. */

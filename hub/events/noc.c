@@ -6,6 +6,7 @@
 #include "base/log.h"
 #include "codec/statement.h"
 #include "events/filter.h"
+#include "events/place.h"
 
 #include <assert.h>
 #include <bsd/sys/tree.h>
@@ -21,8 +22,7 @@
 #define CONFIRM_MS       30000
 #define RETRY_MIN_MS     100
 #define RETRY_MAX_MS     5000
-#define SAVE_MS          1000 /* A place is written this late. */
-#define WORD_MAX         48   /* Five of them fit into a key. */
+#define WORD_MAX         48 /* Five of them fit into a key. */
 #define DELEGATION_CHARS 1400
 
 enum { SERVICE, KIND, ACTION, SEVERITY, WORDS };
@@ -45,24 +45,20 @@ RB_HEAD(batches, batch);
 struct noc {
     struct ist_loop *loop;
     struct ist_bus *bus;
-    struct ist_tree *tree;
     struct events_log *log;
     const uint8_t *secret; /* All borrowed. */
     char delegation[DELEGATION_CHARS];
 
     struct events_follower follower;
     struct ist_timer turn;
-    uint64_t place;      /* Up to here all is published. */
-    uint64_t window_end; /* Up to here it will be, with these batches. */
+    struct events_place place; /* Up to here all is published. */
+    uint64_t window_end;       /* Up to here it will be, with these batches. */
     struct batch *batches;
     size_t n_batches, n_open, n_bytes;
     struct batches by_site;
     unsigned n_tries; /* That failed, one after the other. */
     bool is_stopped;
 
-    struct ist_timer save_due;
-    struct ist_write save;
-    uint64_t place_saved, place_saving;
     struct noc_counts counts;
 };
 
@@ -74,53 +70,6 @@ static int compare_sites(const struct batch *a, const struct batch *b)
 /* RB_GENERATE_STATIC wants BSD's __unused, which glibc has not. */
 #define UNUSED_STATIC __attribute__((unused)) static
 RB_GENERATE_INTERNAL(batches, batch, entry, compare_sites, UNUSED_STATIC)
-
-/* The place */
-
-static void arm_save(struct noc *noc);
-
-static int apply_save(struct ist_write *write, MDB_txn *txn,
-                      struct ist_err *err)
-{
-    struct noc *noc = IST_CONTAINER(write, struct noc, save);
-
-    return events_place_put(noc->log, txn, NOC_PLACE, noc->place_saving, err);
-}
-
-static void on_saved(struct ist_op *op)
-{
-    struct noc *noc = IST_CONTAINER(op, struct noc, save.op);
-
-    if (op->rc == 0)
-        noc->place_saved = noc->place_saving;
-    else
-        ist_log_warn("noc", "the place in the log is not written: %s",
-                     op->err.text);
-    /* One that fails while stopping costs doubles, no events. */
-    if (!noc->is_stopped)
-        arm_save(noc);
-}
-
-static void save(struct noc *noc)
-{
-    if (noc->place == noc->place_saved || noc->save.op.state != IST_OP_IDLE)
-        return;
-    noc->place_saving = noc->place;
-    ist_op_prepare(&noc->save.op, noc->loop, NULL, 0, on_saved);
-    ist_tree_write(noc->tree, &noc->save, apply_save);
-}
-
-static void on_save_due(struct ist_timer *timer)
-{
-    save(IST_CONTAINER(timer, struct noc, save_due));
-}
-
-static void arm_save(struct noc *noc)
-{
-    if (noc->place != noc->place_saved && noc->save.op.state == IST_OP_IDLE &&
-        !ist_timer_armed(&noc->save_due))
-        ist_timer_arm_in(&noc->save_due, noc->loop, SAVE_MS, on_save_due);
-}
 
 /* Putting together */
 
@@ -201,16 +150,16 @@ static void take_gap(struct noc *noc)
     uint64_t first, last;
 
     events_log_range(noc->log, &first, &last);
-    noc->window_end = noc->place;
-    if (noc->place + 1 >= first)
+    noc->window_end = noc->place.at;
+    if (noc->place.at + 1 >= first)
         return;
     /* At the very first start nothing is missed. */
-    if (noc->place) {
+    if (noc->place.at) {
         batch = batch_begin(noc, "hub");
         for (size_t i = 0; i < WORDS; i++)
             merge_word(batch, i, words[i]);
         batch->n_events = 1;
-        events_gap_put(&batch->body, noc->place + 1, first - 1,
+        events_gap_put(&batch->body, noc->place.at + 1, first - 1,
                        ist_loop_wall(noc->loop));
     }
     noc->window_end = first - 1;
@@ -281,9 +230,9 @@ static void wait_for_more(struct noc *noc)
     if (noc->is_stopped || noc->n_batches || ist_timer_armed(&noc->turn))
         return;
     events_log_range(noc->log, &first, &last);
-    if (noc->place < last)
+    if (noc->place.at < last)
         ist_timer_arm_in(&noc->turn, noc->loop,
-                         last - noc->place < NOC_BATCH_MAX ? LINGER_MS : 0,
+                         last - noc->place.at < NOC_BATCH_MAX ? LINGER_MS : 0,
                          on_turn);
 }
 
@@ -301,7 +250,7 @@ static void window_done(struct noc *noc)
     if (noc->n_tries)
         ist_log_info("noc", "events are published again");
     noc->n_tries = 0;
-    noc->place = noc->window_end;
+    events_place_move(&noc->place, noc->window_end);
     noc->counts.messages += noc->n_batches;
     for (size_t i = 0; i < noc->n_batches; i++)
         noc->counts.events += noc->batches[i].n_events;
@@ -316,11 +265,10 @@ static void window_over(struct noc *noc)
         window_done(noc);
     if (noc->is_stopped) {
         batches_drop(noc);
-        save(noc);
+        events_place_stop(&noc->place);
     } else if (failed) {
         wait_longer(noc, failed->publish.op.err.text);
     } else {
-        arm_save(noc);
         wait_for_more(noc);
     }
 }
@@ -417,14 +365,13 @@ struct noc *noc_open(struct ist_bus *bus, struct ist_tree *tree,
     }
     noc->loop = bus->loop;
     noc->bus = bus;
-    noc->tree = tree;
     noc->log = log;
     noc->secret = signer->secret;
     sodium_bin2base64(noc->delegation, sizeof(noc->delegation),
                       signer->delegation, signer->delegation_size,
                       sodium_base64_VARIANT_ORIGINAL);
     RB_INIT(&noc->by_site);
-    noc->place = noc->place_saved = events_place_get(log, NOC_PLACE);
+    events_place_open(&noc->place, tree, log, NOC_PLACE);
     noc->follower.more = on_more;
     events_log_follow(log, &noc->follower);
     wait_for_more(noc);
@@ -448,18 +395,17 @@ void noc_stop(struct noc *noc)
     noc->is_stopped = true;
     events_log_unfollow(&noc->follower);
     ist_timer_disarm(&noc->turn);
-    ist_timer_disarm(&noc->save_due);
     for (size_t i = 0; i < noc->n_batches && noc->n_open; i++)
         ist_op_cancel(&noc->batches[i].publish.op, -ECANCELED);
     if (noc->n_open == 0) {
         batches_drop(noc);
-        save(noc);
+        events_place_stop(&noc->place);
     }
 }
 
 bool noc_busy(const struct noc *noc)
 {
-    return noc->n_open || noc->save.op.state != IST_OP_IDLE;
+    return noc->n_open || events_place_busy(&noc->place);
 }
 
 struct noc *noc_free(struct noc *noc)
@@ -479,5 +425,5 @@ void noc_count(const struct noc *noc, struct noc_counts *ret)
 
     events_log_range(noc->log, &first, &last);
     *ret = noc->counts;
-    ret->behind = last > noc->place ? last - noc->place : 0;
+    ret->behind = last > noc->place.at ? last - noc->place.at : 0;
 }
