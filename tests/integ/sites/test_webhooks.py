@@ -6,6 +6,7 @@ import hashlib
 import hmac
 import http.server
 import json
+import os
 import threading
 import time
 
@@ -13,7 +14,10 @@ import pytest
 
 import rig
 from test_events import events, last
-from test_noc import make_changes, wait_for_deletes
+from test_noc import make_changes, noc, wait_for_deletes, watched
+
+CTL = os.path.join(rig.BUS, "rabbitmqctl")
+ACTION = {True: "reachable", False: "unreachable"}
 
 
 class Receiver:
@@ -268,3 +272,50 @@ def test_one_is_deleted(receiver, hooks, clouds):
     made = make_changes(clouds, 1)
     wait_for_deletes(start, made)
     assert not receiver.tries
+
+
+def site_events(action, ids):
+    return [event for event in ids if event["site"] == "sjc" and
+            event["data"]["action"] == action]
+
+
+@pytest.mark.usefixtures("healed")
+def test_all_doors_agree_on_a_dead_agent(receiver, hooks, figure, tmp_path):
+    """The list of sites, the log, a webhook, the stream on the bus, metrics."""
+    folder = str(tmp_path / "desk")
+    noc("add", "doors", "--out", folder, "--rabbitmqctl", CTL)
+    hooks(url=receiver.url, kind="site")
+    start = last()
+
+    def told():
+        return [event for _, body in receiver.taken
+                for event in as_list(json.loads(body))]
+
+    doors = {
+        "site list": lambda up: ("sjc" in rig.present()) == up,
+        "log": lambda up: site_events(ACTION[up], events(
+            after=start, kind="site").json()["items"]),
+        "webhook": lambda up: site_events(ACTION[up], told()),
+        "bus": lambda up: [event for event in watched(folder)[0]
+                           if event["data"].get("kind") == "site" and
+                           event["id"] in {one["id"] for one in told()} and
+                           site_events(ACTION[up], [event])],
+        "metrics": lambda up: rig.metrics()[
+            'isthmus_hub_site_up{site="sjc"}'] == up,
+    }
+    try:
+        for up in (False, True):
+            if up:
+                rig.demo("start", "sjc", "agent")
+            else:
+                rig.agent("sjc").kill()
+            begun, took = time.monotonic(), {}
+            for name, agrees in doors.items():
+                rig.wait_for(lambda agrees=agrees, up=up: agrees(up), 15,
+                             "%s to say %s" % (name, ACTION[up]), 0.1)
+                took[name] = time.monotonic() - begun
+            assert max(took.values()) <= 15
+            figure("%s: %s" % (ACTION[up], ", ".join(
+                "%s %.1f s" % one for one in took.items())))
+    finally:
+        noc("remove", "doors", "--rabbitmqctl", CTL)
