@@ -50,21 +50,11 @@ static void collect_bus(struct hub_metrics *m)
 static void collect_site_view(struct hub_metrics *m,
                               const struct sites_site *site)
 {
-    const struct ist_kind *kinds;
-    struct intake_currency is;
-    uint64_t rows = 0, oldest = 0;
-    size_t n;
+    struct intake_summary is;
 
-    kinds = ist_kinds(&n);
-    for (size_t i = 0; i < n; i++) {
-        rows += view_count(m->view, site->name, &kinds[i]);
-        intake_currency(m->intake, site, &kinds[i], &is);
-        if (is.known && is.notified && is.age_ms != UINT64_MAX &&
-            is.age_ms > oldest)
-            oldest = is.age_ms;
-    }
-    ist_metric_set(&m->view_rows, (double) rows, site->name);
-    ist_metric_set(&m->view_lag, (double) oldest / 1000.0, site->name);
+    intake_summary(m->intake, site, &is);
+    ist_metric_set(&m->view_rows, (double) is.rows, site->name);
+    ist_metric_set(&m->view_lag, (double) is.age_ms / 1000.0, site->name);
 }
 
 static void collect_feed(struct hub_metrics *m)

@@ -251,8 +251,8 @@ static void handle(void *arg, struct ist_httpd_request *http)
                           "token of the hub's admin.");
     else if (*possible)
         api_problem_reply(http, API_METHOD, NULL,
-                          "%.20s is not possible here: only %s.",
-                          http->method, possible);
+                          "%.20s is not possible here: only %s.", http->method,
+                          possible);
     else
         not_found(http);
 }

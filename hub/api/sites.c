@@ -5,6 +5,7 @@
 #include "base/clock.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -26,8 +27,36 @@ static void put_time(struct ist_sb *out, const char *name, uint64_t ms)
     put_text(out, name, ms ? ist_clock_text(ms, text) : NULL);
 }
 
+/* What of it the view holds. */
+static void put_view(struct ist_sb *out, const struct api *api,
+                     const struct sites_site *site)
+{
+    struct intake_summary is;
+
+    if (!api->intake) {
+        ist_sb_puts(out, ",\"rows\":null,\"rows_age_ms\":null");
+        return;
+    }
+    intake_summary(api->intake, site, &is);
+    ist_sb_printf(out, ",\"rows\":%" PRIu64 ",\"rows_age_ms\":%" PRIu64,
+                  is.rows, is.age_ms);
+}
+
+static void put_calls(struct ist_sb *out, const struct sites_site *site)
+{
+    ist_sb_printf(out,
+                  ",\"calls\":{\"answered\":%" PRIu64 ",\"failed\":%" PRIu64
+                  ",\"latency_ms\":",
+                  site->n_answered, site->n_failed);
+    if (site->n_answered)
+        ist_sb_printf(out, "%" PRIu64 "}", (site->latency_us + 500) / 1000);
+    else
+        ist_sb_puts(out, "null}");
+}
+
 /* All but the closing brace. */
-static void put_site(struct ist_sb *out, const struct sites_site *site)
+static void put_site(struct ist_sb *out, const struct api *api,
+                     const struct sites_site *site)
 {
     char uid[IST_ID_UUID_SIZE];
 
@@ -43,6 +72,10 @@ static void put_site(struct ist_sb *out, const struct sites_site *site)
              site->policy_mode[0] ? site->policy_mode : NULL);
     ist_sb_printf(out, ",\"open_calls\":%u,\"clock_offset_ms\":%lld",
                   site->open_calls, (long long) site->clock_offset_ms);
+    put_view(out, api, site);
+    ist_sb_printf(out, ",\"feed_entries\":%" PRIu64,
+                  site->feed_next_sequence ? site->feed_next_sequence - 1 : 0);
+    put_calls(out, site);
 }
 
 static void put_service_names(struct ist_sb *out, const struct sites_site *site)
@@ -81,7 +114,7 @@ void api_list_sites(const struct api_request *request)
         if (!first)
             ist_sb_putc(&out, ',');
         first = false;
-        put_site(&out, site);
+        put_site(&out, request->api, site);
         put_service_names(&out, site);
         ist_sb_putc(&out, '}');
     }
@@ -137,7 +170,7 @@ static void on_probed(struct ist_op *op)
     struct ist_sb out;
 
     ist_sb_init(&out, 0);
-    put_site(&out, call->site);
+    put_site(&out, probing->api, call->site);
     if (op->rc == 0)
         ist_sb_printf(&out, ",\"latency_ms\":%llu",
                       (unsigned long long) (call->heard_ms - call->sent_ms));

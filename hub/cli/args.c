@@ -46,6 +46,8 @@ enum {
     OPT_SINCE,
     OPT_UNTIL,
     OPT_BUS,
+    OPT_INTERVAL,
+    OPT_COUNT,
     OPT_STATE,
     OPT_FOLDED,
     OPT_BY,
@@ -72,12 +74,14 @@ const struct cli_option cli_options[] = {
     {"name", 0, "NAME", NULL, LIST, OPT_NAME, "only what has this name"},
     {"status", 0, "STATUS", NULL, LIST, OPT_STATUS,
      "only what has this status"},
-    {"project", 0, "PROJECT", NULL, LIST | WATCH, OPT_PROJECT,
+    {"project", 0, "PROJECT", NULL, LIST | WATCH | CLI_FOR_SEARCH,
+     OPT_PROJECT,
      "only what belongs to this project"},
     {"sort", 0, "KEY[,KEY...]", NULL, LIST, OPT_SORT,
      "order of the rows: created_at, updated_at, name, status, id, project "
      "and what else the kind has; \"-KEY\" or \"KEY:desc\" descends"},
-    {"limit", 0, "N", NULL, LIST | ALARMS | CLI_FOR_EVENT_LIST, OPT_LIMIT,
+    {"limit", 0, "N", NULL, LIST | ALARMS | CLI_FOR_EVENT_LIST | CLI_FOR_SEARCH,
+     OPT_LIMIT,
      "at most N rows; all of them without it"},
     {"deadline", 0, "TIME", NULL, LIST | SHOW, OPT_DEADLINE,
      "how long the sites may take, 100ms to 60s; the hub's choice without it"},
@@ -111,12 +115,16 @@ const struct cli_option cli_options[] = {
     {"bus", 0, "FOLDER", NULL, CLI_FOR_WATCH, OPT_BUS,
      "from the stream on the bus, without the hub; the folder is made by "
      "'isthmus-hub noc add'"},
+    {"interval", 0, "TIME", NULL, CLI_FOR_TOP, OPT_INTERVAL,
+     "how long a drawing stands, 500ms to 1h (default: 2s)"},
+    {"count", 0, "N", NULL, CLI_FOR_TOP, OPT_COUNT,
+     "end after N drawings; without it, once if stdout is no terminal"},
     {"long", 0, NULL, NULL, LISTS, OPT_LONG, "more columns"},
     {"fields", 0, "MEMBER[,MEMBER...]", NULL, LIST | CLI_FOR_SITE_LIST, OPT_FIELDS,
      "these members of the native objects as columns, and the site"},
 
-    {"format", 'f', "FORMAT", "table json csv value yaml shell", BOTH | WATCH,
-     OPT_FORMAT, "table (default), json, value, yaml; csv for lists, shell "
+    {"format", 'f', "FORMAT", "table json csv value yaml shell",
+     BOTH | WATCH | CLI_FOR_TOP, OPT_FORMAT, "table (default), json, value, yaml; csv for lists, shell "
      "for one object"},
     {"column", 'c', "COLUMN", NULL, BOTH, OPT_COLUMN,
      "only this column; may be repeated"},
@@ -290,16 +298,18 @@ static int set_number(const struct cli_option *option, const char *value,
                     (unsigned long long) max);
 }
 
-static int set_deadline(struct cli_args *args, const struct cli_option *option,
-                        const char *value)
+/* 'range' is what the help says of it. */
+static int set_time(const struct cli_option *option, const char *value,
+                    uint64_t min, uint64_t max, const char *range,
+                    uint64_t *ret)
 {
     uint64_t ms;
 
     if (!ist_parse_ms(value, &ms))
         return bad_value(option, value, "is no time: write 500ms or 10s");
-    if (ms < 100 || ms > 60000)
-        return bad_value(option, value, "is not between 100ms and 60s");
-    args->deadline_ms = ms;
+    if (ms < min || ms > max)
+        return bad_value(option, value, range);
+    *ret = ms;
     return 0;
 }
 
@@ -429,7 +439,13 @@ static int apply(struct cli_args *args, const struct cli_option *option,
     case OPT_MAX_WIDTH:
         return set_number(option, value, 0, 100000, &args->max_width);
     case OPT_DEADLINE:
-        return set_deadline(args, option, value);
+        return set_time(option, value, 100, 60000,
+                        "is not between 100ms and 60s", &args->deadline_ms);
+    case OPT_INTERVAL:
+        return set_time(option, value, 500, 3600000,
+                        "is not between 500ms and 1h", &args->interval_ms);
+    case OPT_COUNT:
+        return set_number(option, value, 1, UINT32_MAX, &args->count);
     case OPT_MAX_AGE:
         return set_max_age(args, option, value);
     default:

@@ -23,8 +23,10 @@ enum cli_for {
     CLI_FOR_ALARM_SHOW = 256,
     CLI_FOR_ALARM_DO = 512, /* ack and the like. */
     CLI_FOR_EVENT_LIST = 1024,
+    CLI_FOR_SEARCH = 2048,
+    CLI_FOR_TOP = 4096,
     CLI_FOR_LISTS = CLI_FOR_LIST | CLI_FOR_SITE_LIST | CLI_FOR_ALARM_LIST |
-                    CLI_FOR_EVENT_LIST,
+                    CLI_FOR_EVENT_LIST | CLI_FOR_SEARCH,
     CLI_FOR_SHOWS = CLI_FOR_SHOW | CLI_FOR_SITE_SHOW | CLI_FOR_ALARM_SHOW,
     CLI_FOR_BOTH = CLI_FOR_LISTS | CLI_FOR_SHOWS,
 };
@@ -74,8 +76,9 @@ struct cli_args {
     const char *kind, *type, *severity, *since, *until; /* Or NULL. */
     const char *bus;                                    /* A folder, or NULL. */
     uint64_t limit;                                     /* 0: all. */
-    uint64_t deadline_ms;  /* 0: the hub's default. */
-    char max_age_text[24]; /* What 'max_age' points to. */
+    uint64_t deadline_ms;        /* 0: the hub's default. */
+    uint64_t interval_ms, count; /* 0: not given. */
+    char max_age_text[24];       /* What 'max_age' points to. */
 };
 
 /* Says what is wrong; CLI_USAGE then, else 0. Always needs the fini. */

@@ -11,7 +11,8 @@ static void put_nouns(struct ist_sb *sb)
 {
     for (const struct cli_kind *k = cli_kinds; k->noun; k++)
         ist_sb_printf(sb, "%s ", k->noun);
-    ist_sb_puts(sb, "alarm event watch complete help");
+    for (const struct cli_command *c = cli_commands; c->name; c++)
+        ist_sb_printf(sb, "%s%s", c->name, c[1].name ? " " : "");
 }
 
 static void put_names(struct ist_sb *sb, unsigned takers, bool with_arg_only)

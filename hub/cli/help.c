@@ -2,6 +2,7 @@
 
 #include "cli/alarm.h"
 #include "cli/event.h"
+#include "cli/search.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -114,6 +115,8 @@ void cli_help_all(struct ist_sb *sb)
 
     ist_sb_puts(sb, "Usage: isthmus NOUN list [option...]\n"
                     "       isthmus NOUN show ID [option...]\n"
+                    "       isthmus search TEXT [option...]\n"
+                    "       isthmus top [option...]\n"
                     "       isthmus watch [option...]\n"
                     "       isthmus event list [option...]\n"
                     "       isthmus alarm list|show|ack|unack|comment|clear "
@@ -140,7 +143,7 @@ void cli_help_all(struct ist_sb *sb)
     ist_sb_puts(sb, environment);
     ist_sb_puts(sb, exits);
     ist_sb_puts(sb, "\n\"isthmus NOUN list --help\", \"isthmus watch --help\" "
-                    "and \"isthmus alarm --help\"\nshow the rest.\n");
+                    "and the like\nshow the rest.\n");
 }
 
 void cli_help_noun(struct ist_sb *sb, const struct cli_kind *kind)
@@ -219,8 +222,9 @@ void cli_help_alarm(struct ist_sb *sb, const char *verb)
     ist_sb_puts(sb, exits);
 }
 
-void cli_help_watch(struct ist_sb *sb)
+void cli_help_watch(struct ist_sb *sb, const char *verb)
 {
+    (void) verb;
     ist_sb_puts(sb, "Usage: isthmus watch [option...]\n\n"
                     "Show the events of all sites as they come, until "
                     "interrupted.\n");
@@ -230,13 +234,41 @@ void cli_help_watch(struct ist_sb *sb)
     ist_sb_puts(sb, exits);
 }
 
-void cli_help_event(struct ist_sb *sb)
+void cli_help_event(struct ist_sb *sb, const char *verb)
 {
+    (void) verb;
     ist_sb_puts(sb, "Usage: isthmus event list [option...]\n\n"
                     "List the events of all sites, of the last hour unless "
                     "--since says otherwise.\n");
     put_columns(sb, &cli_event_kind);
     put_options(sb, CLI_FOR_EVENT_LIST, "Options");
+    put_options(sb, CLI_FOR_ALL, "Options of every command");
+    ist_sb_puts(sb, environment);
+    ist_sb_puts(sb, exits);
+}
+
+void cli_help_search(struct ist_sb *sb, const char *verb)
+{
+    (void) verb;
+    ist_sb_puts(sb, "Usage: isthmus search TEXT [option...]\n\n"
+                    "List what has an id, a name or an address that begins "
+                    "with the text, at all sites,\n"
+                    "from what the hub knows.\n");
+    put_columns(sb, &cli_search_kind);
+    put_options(sb, CLI_FOR_SEARCH, "Options");
+    put_options(sb, CLI_FOR_ALL, "Options of every command");
+    ist_sb_puts(sb, environment);
+    ist_sb_puts(sb, exits);
+}
+
+void cli_help_top(struct ist_sb *sb, const char *verb)
+{
+    (void) verb;
+    ist_sb_puts(sb, "Usage: isthmus top [option...]\n\n"
+                    "Draw the sites and how they do, again and again, those "
+                    "that are not well first,\n"
+                    "until interrupted.\n");
+    put_options(sb, CLI_FOR_TOP, "Options");
     put_options(sb, CLI_FOR_ALL, "Options of every command");
     ist_sb_puts(sb, environment);
     ist_sb_puts(sb, exits);

@@ -10,10 +10,18 @@ void cli_help_noun(struct ist_sb *, const struct cli_kind *);
 void cli_help_command(struct ist_sb *, const struct cli_kind *,
                       const char *verb);
 
-void cli_help_watch(struct ist_sb *);
-void cli_help_event(struct ist_sb *);
-/* Of that verb; "": of all of them. */
-void cli_help_alarm(struct ist_sb *, const char *verb);
+/* The commands that are no nouns. 'verb' is the word behind, or "": then help
+ * is of all of them. */
+typedef void cli_help_fn(struct ist_sb *, const char *verb);
+cli_help_fn cli_help_watch, cli_help_event, cli_help_alarm, cli_help_search,
+    cli_help_top;
+
+struct cli_command {
+    const char *name;
+    int (*run)(const struct cli_args *, struct ist_sb *out); /* enum cli_exit */
+    cli_help_fn *help; /* NULL: that of all. */
+};
+extern const struct cli_command cli_commands[]; /* Ended by a NULL name. */
 
 /* A completion script; false for a shell we do not know. */
 bool cli_complete(struct ist_sb *, const char *shell);

@@ -8,6 +8,7 @@
 #include "cli/event.h"
 #include "cli/out.h"
 #include "cli/say.h"
+#include "cli/search.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -178,10 +179,34 @@ static void query_fields(const struct list *list, struct ist_sb *path)
     ist_sb_fini(&members);
 }
 
+/* What is listed and is no resource: the parameters that it takes, and what is
+ * said when there is none. */
+static const struct other {
+    const struct cli_kind *kind;
+    void (*query)(const struct cli_args *, struct ist_sb *path);
+    uint64_t page;
+    const char *none;
+} others[] = {
+    {&cli_alarm_kind, cli_alarm_query, PAGE, "No alarms."},
+    {&cli_event_kind, cli_event_query, PAGE, "No events of that time."},
+    {&cli_search_kind, cli_search_query, 500, "Nothing begins like that."},
+};
+
+static const struct other *other_of(const struct cli_kind *kind)
+{
+    for (size_t i = 0; i < IST_COUNT(others); i++) {
+        if (others[i].kind == kind)
+            return &others[i];
+    }
+    return NULL;
+}
+
 static void first_path(const struct list *list, struct ist_sb *path)
 {
     const struct cli_args *args = list->args;
-    uint64_t limit = args->limit && args->limit < PAGE ? args->limit : PAGE;
+    const struct other *other = other_of(list->kind);
+    uint64_t page = other ? other->page : PAGE;
+    uint64_t limit = args->limit && args->limit < page ? args->limit : page;
     char number[24];
 
     ist_sb_printf(path, "/api/v1/%s", list->kind->path);
@@ -189,12 +214,8 @@ static void first_path(const struct list *list, struct ist_sb *path)
         return;
     snprintf(number, sizeof(number), "%llu", (unsigned long long) limit);
     cli_hub_query(path, "limit", number);
-    if (list->kind == &cli_alarm_kind) {
-        cli_alarm_query(args, path);
-        return;
-    }
-    if (list->kind == &cli_event_kind) {
-        cli_event_query(args, path);
+    if (other) {
+        other->query(args, path);
         return;
     }
     cli_hub_query(path, "site", ist_sb_text(&args->sites));
@@ -370,10 +391,8 @@ static void say_empty(const struct list *list, size_t n_heard)
 
     if (cli_kind_is_site(list->kind))
         cli_say("No sites yet.");
-    else if (list->kind == &cli_alarm_kind)
-        cli_say("No alarms.");
-    else if (list->kind == &cli_event_kind)
-        cli_say("No events of that time.");
+    else if (other_of(list->kind))
+        cli_say("%s", other_of(list->kind)->none);
     else if (list->n_sites == 0)
         cli_say("No %s: no sites yet.", list->kind->many);
     else if (list->n_sites == 1)

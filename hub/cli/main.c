@@ -5,6 +5,8 @@
 #include "cli/event.h"
 #include "cli/help.h"
 #include "cli/say.h"
+#include "cli/search.h"
+#include "cli/top.h"
 #include "cli/watch.h"
 #include "cli/watch_bus.h"
 
@@ -40,12 +42,22 @@ static const struct cli_kind *find_noun(const struct cli_args *args,
     return NULL;
 }
 
+static const struct cli_command *find_command(const char *word)
+{
+    const struct cli_command *command = cli_commands;
+
+    while (command->name && strcmp(command->name, word) != 0)
+        command++;
+    return command->name ? command : NULL;
+}
+
 static int unknown_noun(const char *word)
 {
-    const char *nouns[32] = {"complete", "help", "watch", "alarm", "event"},
-               *near;
-    size_t n = 5;
+    const char *nouns[48], *near;
+    size_t n = 0;
 
+    for (; cli_commands[n].name; n++)
+        nouns[n] = cli_commands[n].name;
     for (const struct cli_kind *k = cli_kinds;
          k->noun && n + 1 < IST_COUNT(nouns); k++)
         nouns[n++] = k->noun;
@@ -72,34 +84,23 @@ static int unknown_verb(const struct cli_kind *kind, const char *word)
 /* From word 'first' on: as much help as the words say. */
 static int help(const struct cli_args *args, size_t first, struct ist_sb *out)
 {
+    const char *word = first < args->n_words ? args->words[first] : NULL;
+    const struct cli_command *command = word ? find_command(word) : NULL;
+    const char *verb = first + 1 < args->n_words ? args->words[first + 1] : "";
     const struct cli_kind *kind;
     size_t n = 0;
 
-    if (first >= args->n_words) {
+    if (!word || (command && !command->help)) {
         cli_help_all(out);
         return CLI_OK;
     }
-    if (strcmp(args->words[first], "watch") == 0) {
-        cli_help_watch(out);
-        return CLI_OK;
-    }
-    if (strcmp(args->words[first], "event") == 0) {
-        cli_help_event(out);
-        return CLI_OK;
-    }
-    if (strcmp(args->words[first], "alarm") == 0) {
-        cli_help_alarm(out,
-                       first + 1 < args->n_words ? args->words[first + 1] : "");
+    if (command) {
+        command->help(out, verb);
         return CLI_OK;
     }
     kind = find_noun(args, first, &n);
-    if (!kind && (strcmp(args->words[first], "help") == 0 ||
-                  strcmp(args->words[first], "complete") == 0)) {
-        cli_help_all(out);
-        return CLI_OK;
-    }
     if (!kind)
-        return unknown_noun(args->words[first]);
+        return unknown_noun(word);
     if (first + n < args->n_words && cli_takers(kind, args->words[first + n]))
         cli_help_command(out, kind, args->words[first + n]);
     else
@@ -155,11 +156,12 @@ static int run_noun(const struct cli_args *args, struct ist_sb *out)
     return ask(args, kind, id, out);
 }
 
-static int run_watch(const struct cli_args *args)
+static int run_watch(const struct cli_args *args, struct ist_sb *out)
 {
     struct cli_hub hub;
     int rc = cli_args_check(args, CLI_FOR_ALL | CLI_FOR_WATCH, "watch");
 
+    (void) out;
     if (rc)
         return rc;
     if (args->n_words > 1)
@@ -174,6 +176,17 @@ static int run_watch(const struct cli_args *args)
     return rc;
 }
 
+static int run_top(const struct cli_args *args, struct ist_sb *out)
+{
+    (void) out;
+    return cli_top(args);
+}
+
+static int run_help(const struct cli_args *args, struct ist_sb *out)
+{
+    return help(args, 1, out);
+}
+
 static int run_complete(const struct cli_args *args, struct ist_sb *out)
 {
     int rc = cli_args_check(args, CLI_FOR_NONE, "complete");
@@ -185,8 +198,21 @@ static int run_complete(const struct cli_args *args, struct ist_sb *out)
     return CLI_OK;
 }
 
+const struct cli_command cli_commands[] = {
+    {"search", cli_search, cli_help_search},
+    {"event", cli_event, cli_help_event},
+    {"watch", run_watch, cli_help_watch},
+    {"alarm", cli_alarm, cli_help_alarm},
+    {"top", run_top, cli_help_top},
+    {"complete", run_complete, NULL},
+    {"help", run_help, NULL},
+    {NULL, NULL, NULL},
+};
+
 static int run(const struct cli_args *args, struct ist_sb *out)
 {
+    const struct cli_command *command;
+
     if (args->version) {
         ist_sb_puts(out, "isthmus " IST_VERSION "\n");
         return CLI_OK;
@@ -202,16 +228,9 @@ static int run(const struct cli_args *args, struct ist_sb *out)
         ist_sb_fini(&usage);
         return CLI_USAGE;
     }
-    if (strcmp(args->words[0], "help") == 0)
-        return help(args, 1, out);
-    if (strcmp(args->words[0], "complete") == 0)
-        return run_complete(args, out);
-    if (strcmp(args->words[0], "watch") == 0)
-        return run_watch(args);
-    if (strcmp(args->words[0], "alarm") == 0)
-        return cli_alarm(args, out);
-    if (strcmp(args->words[0], "event") == 0)
-        return cli_event(args, out);
+    command = find_command(args->words[0]);
+    if (command)
+        return command->run(args, out);
     return run_noun(args, out);
 }
 

@@ -84,6 +84,11 @@ struct sites_site {
     struct sites_feed feed[SITES_FEEDS_MAX];
     size_t n_feed;
 
+    /* Calls to it that ended since the hub was started, and the time to the
+     * first frame of an answer, smoothed by eighths (as RFC 6298 does). Kept by
+     * survey/desk.c. */
+    uint64_t n_answered, n_failed, latency_us;
+
     void *owner; /* Not used here: for whoever keeps something per site. */
 
     /* Private to survey/desk.c: calls to its agent of that epoch which are

@@ -53,11 +53,28 @@ static void settle(struct desk_call *call)
     ist_op_finish(&call->op, call->end_rc);
 }
 
+/* One that its caller ends, having heard enough, was answered. */
+static void note_outcome(struct desk_call *call, int rc)
+{
+    if (rc == 0 || (rc == -ECANCELED && call->heard_ms))
+        call->site->n_answered++;
+    else if (rc != -ECANCELED || call->op.reason != -ECANCELED)
+        call->site->n_failed++;
+}
+
+static void note_latency(struct desk_call *call, uint64_t now)
+{
+    uint64_t us = (now - call->sent_ms) * 1000, old = call->site->latency_us;
+
+    call->site->latency_us = old ? old - old / 8 + us / 8 : us;
+}
+
 /* Once; what comes afterwards finds no open call. */
 static void end(struct desk_call *call, int rc)
 {
     if (call->ended)
         return;
+    note_outcome(call, rc);
     call->ended = true;
     call->end_rc = rc;
     RB_REMOVE(desk_calls, &call->desk->calls, call);
@@ -403,6 +420,8 @@ static void take_frame(struct desk_call *call, const struct ist_letter *letter)
     }
     call->next_index++;
     call->window -= (uint32_t) reply->n_records;
+    if (!call->heard_ms)
+        note_latency(call, ist_loop_now(call->desk->loop));
     call->heard_ms = ist_loop_now(call->desk->loop);
     rc = call->on_frame(call, reply);
     call->held += call->arena->used - mark.used;

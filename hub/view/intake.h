@@ -67,6 +67,14 @@ struct intake_currency {
 void intake_currency(struct intake *, const struct sites_site *,
                      const struct ist_kind *, struct intake_currency *ret);
 
+/* Of all kinds of a site. */
+struct intake_summary {
+    uint64_t rows;
+    uint64_t age_ms; /* Of the oldest of those whose changes are notified. */
+};
+void intake_summary(struct intake *, const struct sites_site *,
+                    struct intake_summary *ret);
+
 /* Asks the site how far it is, and waits until the view has come there: the
  * rows are then at least as new as the call. rc 0, or the desk's outcome, or
  * -ETIMEDOUT. */

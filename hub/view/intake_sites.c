@@ -149,6 +149,23 @@ void intake_currency(struct intake *intake, const struct sites_site *site,
     ret->why = why ? why : "";
 }
 
+void intake_summary(struct intake *intake, const struct sites_site *site,
+                    struct intake_summary *ret)
+{
+    struct intake_currency is;
+    size_t n;
+    const struct ist_kind *kinds = ist_kinds(&n);
+
+    *ret = (struct intake_summary){.rows = 0};
+    for (size_t i = 0; i < n; i++) {
+        ret->rows += view_count(intake->view, site->name, &kinds[i]);
+        intake_currency(intake, site, &kinds[i], &is);
+        if (is.known && is.notified && is.age_ms != UINT64_MAX &&
+            is.age_ms > ret->age_ms)
+            ret->age_ms = is.age_ms;
+    }
+}
+
 /* Resync */
 
 static void on_resynced(struct ist_op *op)

@@ -2,6 +2,7 @@
 
 import json
 import os
+import subprocess
 
 import pytest
 
@@ -49,7 +50,8 @@ def test_validator_can_fail():
     assert schema.complaints(DOCUMENT, part, good) == [
         "answer has no 'reason'"]
     assert len(schema.complaints(
-        DOCUMENT, {"$ref": "#/components/schemas/SiteBase"}, {})) == 10
+        DOCUMENT, {"$ref": "#/components/schemas/SiteBase"}, {})) == len(
+            DOCUMENT["components"]["schemas"]["SiteBase"]["required"])
 
 
 def test_document_is_served_as_it_is():
@@ -161,3 +163,66 @@ def test_request_id_is_kept():
                     headers={"X-Openstack-Request-Id": "req-<script>"})
     assert other.headers["x-openstack-request-id"] != "req-<script>"
     assert "script" not in other.body.decode()
+
+
+def test_search_says_where_things_are(clouds):
+    """By name and by the begin of an address: the same that the API finds."""
+    done = rig.cli("search", "web", "-f", "json")
+    assert done.returncode == 0, done.stderr
+    rows = json.loads(done.stdout)
+    assert {row["Site"] for row in rows} >= {"hkg", "lon"}
+    assert all(row["Text"].startswith("web") for row in rows)
+    ports = rig.api("ports?limit=5&site=lon").json()["items"]
+    address = ports[0]["fixed_ips"][0]["ip_address"]
+    done = rig.cli("search", address, "-f", "value", "-c", "ID")
+    assert ports[0]["id"] in done.stdout.split()
+    done = rig.cli("search", "web", "--limit", "1", "-f", "value")
+    assert len(done.stdout.splitlines()) == 1
+    done = rig.cli("search", "no-such-thing-anywhere")
+    assert done.returncode == 0 and "Nothing" in done.stderr
+
+
+@pytest.mark.parametrize("words, status", [
+    ((), 2), (("a", "b"), 2), (("w",), 1), (("web", "--limit", "501"), 2),
+    (("web", "--site", "lon"), 2)])
+def test_search_refuses(words, status):
+    assert rig.cli("search", *words).returncode == status
+
+
+@pytest.mark.usefixtures("healed")
+def test_top_draws_the_sites():
+    done = rig.cli("top", "-f", "json")
+    assert done.returncode == 0, done.stderr
+    rows = {row["Site"]: row for row in json.loads(done.stdout)}
+    assert sorted(rows) == rig.SITES
+    for row in rows.values():
+        assert row["State"] == "present"
+        assert row["Rows"] > 10
+        assert row["Changes/s"] >= 0 and row["Calls/s"] >= 0
+    # Calls of others are seen, and one that is dead comes first.
+    rig.agent("sjc").kill()
+    rig.wait_for(lambda: "sjc" not in rig.present(), 20, "sjc to be missed")
+    running = subprocess.Popen(
+        [os.path.join(rig.BIN, "isthmus"), "top", "--count", "2",
+         "--interval", "1s"], stdout=subprocess.PIPE,
+        env=dict(os.environ, ISTHMUS_CACERT=rig.CA, ISTHMUS_TOKEN=rig.token(),
+                 ISTHMUS_URL="https://localhost:%d" % rig.PORT))
+    for _ in range(10):
+        rig.api("servers?site=lon&limit=1")
+    text = running.communicate(timeout=30)[0].decode()
+    frames = text.split("sites, 2 present")
+    assert len(frames) == 3, text
+    for frame in frames[1:]:
+        lines = frame.splitlines()
+        assert lines[1].split()[0] == "Site"
+        assert lines[2].split()[:2] == ["sjc", "absent"]
+    assert "critical" in text.splitlines()[0]
+    before = {row["Site"]: row["Latency (ms)"] for row in rows.values()}
+    assert before["lon"] is None or before["lon"] >= 0
+
+
+@pytest.mark.parametrize("words", [("x",), ("--interval", "1ms"),
+                                   ("--count", "0"), ("-f", "shell"),
+                                   ("--limit", "3")])
+def test_top_refuses(words):
+    assert rig.cli("top", *words).returncode == 2

@@ -13,6 +13,7 @@ import time
 import pytest
 
 import rig
+from test_api import check
 from test_events import events, last
 from test_noc import make_changes, noc, wait_for_deletes, watched
 
@@ -85,6 +86,7 @@ def hooks():
         answer = rig.api("webhooks", method="POST",
                          body=json.dumps(want).encode())
         assert answer.status == status, answer.body
+        check(answer, "/api/v1/webhooks", "post")
         if status == 201:
             made.append(answer.json()["id"])
         return answer
@@ -94,13 +96,16 @@ def hooks():
 
 
 def show(identity):
-    return rig.api("webhooks/" + identity).json()
+    answer = rig.api("webhooks/" + identity)
+    check(answer, "/api/v1/webhooks/{id}")
+    return answer.json()
 
 
 def order(identity, deed, status=200):
     answer = rig.api("webhooks/%s/%s" % (identity, deed), method="POST",
                      body=b"")
     assert answer.status == status, answer.body
+    check(answer, "/api/v1/webhooks/{id}/" + deed, "post")
     return answer.json()
 
 

@@ -373,7 +373,7 @@ static void test_bad_orders_are_refused(void **state)
     }
     get(box, "/api/v1/alarms/1/ack");
     assert_int_equal(box->status, 405);
-    assert_non_null(strstr(text_at(box, "detail"), "only POST is"));
+    assert_non_null(strstr(text_at(box, "detail"), "only POST"));
     get(box, "/api/v1/alarms/1");
     assert_true(json_is_null(at(box, "ack")));
     assert_int_equal(json_array_size(at(box, "comments")), 0);
