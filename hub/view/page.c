@@ -3,11 +3,9 @@
  *
  * Walked is the cheapest of: the rows of the ids asked for; the rows of the
  * sites asked for, when these are few; the rows with a name or status asked
- * for, when these are few; the map in the order wanted, of all projects or of
- * each one asked for. In a map of the order wanted, rows come in groups of one
- * value of the first key. A group is walked forwards, whatever the direction,
- * since site and id ascend; the groups come in the direction. Once a group has
- * ended and the page is full, what follows cannot be on it. */
+ * for, when these are few; the map in the order wanted (page_order.c), of all
+ * projects or of each one asked for. */
+#include "view/page_priv.h"
 #include "view/sorted.h"
 
 #include <assert.h>
@@ -17,23 +15,6 @@
 
 #define FEW_ROWS     5000 /* Cheaper to look at than to walk past. */
 #define PROJECTS_MAX 16   /* Walked one by one; more: one walk of all. */
-
-struct walk {
-    struct view *view;
-    MDB_txn *txn;
-    const struct view_query *query;
-    uint16_t kind;
-    int sort[IST_ORDER_KEYS_MAX], project; /* Members; -1: none. */
-    struct ist_order order;
-
-    /* The best so far; borrowed from the map. Twice the page, so that sorting
-     * them is rare. */
-    struct view_row *best;
-    size_t n_best, wanted;
-    size_t n_looked;
-    bool is_cut;
-    int rc; /* Of LMDB; sticky. */
-};
 
 /* Keeping the best */
 
@@ -117,9 +98,20 @@ static bool is_filtered_out(const struct walk *walk,
     return false;
 }
 
+bool page_is_of_group(const struct walk *walk, const struct ist_place *place)
+{
+    for (size_t i = 0; i < walk->n_fixed; i++) {
+        if (place->keys[i].size != walk->fixed[i].size ||
+            memcmp(place->keys[i].data, walk->fixed[i].data,
+                   walk->fixed[i].size) != 0)
+            return false;
+    }
+    return true;
+}
+
 /* Looks at one row, whose key is known; true: it was kept. */
-static bool look_at(struct walk *walk, const char *site,
-                    const struct ist_bytes *id)
+bool page_look_at(struct walk *walk, const char *site,
+                  const struct ist_bytes *id)
 {
     const struct view_query *query = walk->query;
     struct view_row row = {.place = {.site = site, .id = *id}};
@@ -139,15 +131,16 @@ static bool look_at(struct walk *walk, const char *site,
     for (size_t i = 0; i < query->n_sort; i++)
         row.place.keys[i] =
             view_row_key(query->kind, (size_t) walk->sort[i], &stored, id);
-    if (query->after &&
-        ist_order_cmp(&walk->order, &row.place, query->after) <= 0)
+    if (!page_is_of_group(walk, &row.place) ||
+        (query->after &&
+         ist_order_cmp(&walk->order, &row.place, query->after) <= 0))
         return false;
     row.body = stored.body;
     keep(walk, &row);
     return true;
 }
 
-static bool may_look(struct walk *walk)
+bool page_may_look(struct walk *walk)
 {
     size_t max = walk->query->scan_max;
 
@@ -155,166 +148,6 @@ static bool may_look(struct walk *walk)
         walk->is_cut = true;
     walk->n_looked++;
     return !walk->is_cut && !walk->rc;
-}
-
-/* Walking a map in the order wanted */
-
-struct groups {
-    struct walk *walk;
-    MDB_cursor *cursor;
-    struct view_key scope, group; /* group: the scope and a value. */
-    MDB_val at;                   /* The key that the cursor is at. */
-    size_t n_kept;
-};
-
-/* Moves the cursor; false: there is nothing there, or not of the scope. */
-static bool move(struct groups *g, const struct view_key *to, MDB_cursor_op op)
-{
-    MDB_val value;
-    int rc;
-
-    if (to)
-        g->at = view_key_val(to);
-    rc = mdb_cursor_get(g->cursor, &g->at, &value, op);
-    if (rc && rc != MDB_NOTFOUND)
-        g->walk->rc = rc;
-    return rc == 0 && view_key_begins(&g->scope, &g->at);
-}
-
-/* To the entry before the first that is not below 'to'. */
-static bool move_before(struct groups *g, const struct view_key *to)
-{
-    MDB_val value;
-    int rc;
-
-    g->at = view_key_val(to);
-    rc = mdb_cursor_get(g->cursor, &g->at, &value, MDB_SET_RANGE);
-    if (rc && rc != MDB_NOTFOUND)
-        g->walk->rc = rc;
-    return move(g, NULL, rc == 0 ? MDB_PREV : MDB_LAST);
-}
-
-/* The value of the entry that the cursor is at becomes the group. */
-static bool take_group(struct groups *g)
-{
-    struct ist_bytes id;
-    const char *site;
-    size_t len;
-
-    if (!view_key_sort_parse(&g->at, &g->scope, &len, &site, &id))
-        return false;
-    memcpy(g->group.data, g->at.mv_data, len);
-    g->group.len = len;
-    return true;
-}
-
-/* Rows of a group are in order but for more sort keys, or a value cut. */
-static bool is_exact(const struct groups *g)
-{
-    return g->walk->query->n_sort == 1 &&
-           g->group.len - g->scope.len < VIEW_VALUE_MAX;
-}
-
-static bool is_full(const struct groups *g)
-{
-    return g->n_kept >= g->walk->wanted;
-}
-
-/* From the cursor to the end of its group. */
-static void walk_group(struct groups *g)
-{
-    bool exact = is_exact(g), more = true;
-    struct ist_bytes id;
-    const char *site;
-    size_t len;
-
-    while (more && view_key_begins(&g->group, &g->at) && may_look(g->walk)) {
-        if (view_key_sort_parse(&g->at, &g->scope, &len, &site, &id) &&
-            len == g->group.len)
-            g->n_kept += look_at(g->walk, site, &id);
-        if (exact && is_full(g))
-            return;
-        more = move(g, NULL, MDB_NEXT);
-    }
-}
-
-/* Within the group of the place to go on behind, where that can be told. */
-static void seek_after(struct groups *g)
-{
-    const struct ist_place *after = g->walk->query->after;
-    struct view_key from = g->group;
-
-    if (is_exact(g) && strlen(after->site) < 64 &&
-        after->id.size <= IST_ORDER_ID_MAX)
-        view_key_add_row(&from, after->site, &after->id);
-    if (move(g, &from, MDB_SET_RANGE))
-        walk_group(g);
-}
-
-static void walk_up(struct groups *g)
-{
-    struct view_key next;
-    bool more;
-
-    if (g->walk->query->after) {
-        seek_after(g);
-        next = g->group;
-        next.data[next.len - 1] = 1; /* Behind 00 00, before 00 FF. */
-        more = move(g, &next, MDB_SET_RANGE);
-    } else {
-        more = move(g, &g->scope, MDB_SET_RANGE);
-    }
-    while (more && !is_full(g) && !g->walk->is_cut && !g->walk->rc &&
-           take_group(g)) {
-        walk_group(g);
-        next = g->group;
-        next.data[next.len - 1] = 1;
-        more = move(g, &next, MDB_SET_RANGE);
-    }
-}
-
-static void walk_down(struct groups *g)
-{
-    struct view_key end = g->scope;
-    bool more;
-
-    if (g->walk->query->after) {
-        seek_after(g);
-        more = move_before(g, &g->group);
-    } else {
-        memset(end.data + end.len, 0xFF, VIEW_KEY_MAX - end.len);
-        end.len = VIEW_KEY_MAX;
-        more = move_before(g, &end);
-    }
-    while (more && !is_full(g) && !g->walk->is_cut && !g->walk->rc &&
-           take_group(g)) {
-        if (move(g, &g->group, MDB_SET_RANGE))
-            walk_group(g);
-        more = move_before(g, &g->group);
-    }
-}
-
-static void walk_scope(struct walk *walk, const char *project)
-{
-    const struct view_query *query = walk->query;
-    struct ist_bytes bytes = {project, project ? strlen(project) : 0};
-    struct groups g = {.walk = walk};
-
-    walk->rc =
-        mdb_cursor_open(walk->txn, walk->view->maps[VIEW_SORT], &g.cursor);
-    if (walk->rc)
-        return;
-    view_key_scope(&g.scope, walk->kind,
-                   view_sorted_member(query->sort[0].name),
-                   project ? &bytes : NULL);
-    g.group = g.scope;
-    if (query->after)
-        view_key_add_value(&g.group, &query->after->keys[0]);
-    if (query->sort[0].descending)
-        walk_down(&g);
-    else
-        walk_up(&g);
-    mdb_cursor_close(g.cursor);
 }
 
 /* Walking everything else */
@@ -337,9 +170,9 @@ static void walk_rows(struct walk *walk, const char *site)
         prefix.len = 2;
     k = view_key_val(&prefix);
     rc = mdb_cursor_get(cursor, &k, &value, MDB_SET_RANGE);
-    while (rc == 0 && view_key_begins(&prefix, &k) && may_look(walk)) {
+    while (rc == 0 && view_key_begins(&prefix, &k) && page_may_look(walk)) {
         if (view_key_row_parse(&k, &site, &id))
-            look_at(walk, site, &id);
+            page_look_at(walk, site, &id);
         rc = mdb_cursor_get(cursor, &k, &value, MDB_NEXT);
     }
     if (rc && rc != MDB_NOTFOUND)
@@ -389,6 +222,13 @@ static void add_rows(struct walk *walk, const char *site, uint64_t n, void *arg)
     *(uint64_t *) arg += n;
 }
 
+uint64_t page_count_all(struct walk *walk)
+{
+    if (!walk->n_all)
+        each_site(walk, add_rows, &walk->n_all);
+    return walk->n_all;
+}
+
 static void walk_site(struct walk *walk, const char *site, uint64_t n,
                       void *arg)
 {
@@ -405,43 +245,8 @@ static void look_up(struct walk *walk, const char *site, uint64_t n, void *arg)
         struct ist_bytes id = {ids->values[i], strlen(ids->values[i])};
 
         if (id.size && id.size <= IST_ORDER_ID_MAX)
-            look_at(walk, site, &id);
+            page_look_at(walk, site, &id);
     }
-}
-
-/* Rows with one of the values of a filter, from that member's map; with
- * 'count' only how many, up to FEW_ROWS. */
-static size_t walk_values(struct walk *walk, const struct view_filter *filter,
-                          bool count)
-{
-    size_t n = 0;
-
-    for (size_t i = 0; i < filter->n_values && n <= FEW_ROWS; i++) {
-        struct ist_bytes value = {filter->values[i], strlen(filter->values[i])};
-        struct groups g = {.walk = walk};
-        struct ist_bytes id;
-        const char *site;
-        size_t len;
-
-        walk->rc =
-            mdb_cursor_open(walk->txn, walk->view->maps[VIEW_SORT], &g.cursor);
-        if (walk->rc)
-            return n;
-        view_key_scope(&g.scope, walk->kind, view_sorted_member(filter->name),
-                       NULL);
-        g.group = g.scope;
-        view_key_add_value(&g.group, &value);
-        for (bool more = move(&g, &g.group, MDB_SET_RANGE);
-             more && view_key_begins(&g.group, &g.at) && n <= FEW_ROWS;
-             more = move(&g, NULL, MDB_NEXT)) {
-            n++;
-            if (!count &&
-                view_key_sort_parse(&g.at, &g.scope, &len, &site, &id))
-                look_at(walk, site, &id);
-        }
-        mdb_cursor_close(g.cursor);
-    }
-    return n;
 }
 
 /* Choosing */
@@ -486,8 +291,8 @@ static bool try_values(struct walk *walk)
         const struct view_filter *filter = filter_of(walk, names[i]);
 
         if (filter && view_member(walk->query->kind, names[i]) >= 0 &&
-            walk_values(walk, filter, true) <= FEW_ROWS) {
-            walk_values(walk, filter, false);
+            page_walk_values(walk, filter, FEW_ROWS, true) <= FEW_ROWS) {
+            page_walk_values(walk, filter, FEW_ROWS, false);
             return true;
         }
     }
@@ -502,9 +307,9 @@ static bool try_order(struct walk *walk)
         return false;
     if (query->projects && query->n_projects <= PROJECTS_MAX) {
         for (size_t i = 0; i < query->n_projects; i++)
-            walk_scope(walk, query->projects[i]);
+            page_walk_order(walk, query->projects[i]);
     } else {
-        walk_scope(walk, NULL);
+        page_walk_order(walk, NULL);
     }
     return true;
 }

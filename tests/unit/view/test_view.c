@@ -370,7 +370,7 @@ static void draw_question(struct view_query *query, struct view_filter *filter,
         {"name", names, 1},      {"status", NULL, 0},
     };
 
-    query->n_sort = 1 + (ist_rand_below(4) == 0);
+    query->n_sort = 1 + ist_rand_below(3);
     for (size_t i = 0; i < query->n_sort; i++) {
         query->sort[i].name = sorts[ist_rand_below(IST_COUNT(sorts))];
         query->sort[i].descending = ist_rand_below(2) != 0;
