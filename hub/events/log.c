@@ -280,18 +280,24 @@ int events_log_append_own(struct events_log *log, MDB_txn *txn,
 
 /* Trimming, in the pool */
 
+/* 'first' is the first that is left. Others of its second may be gone: the
+ * second then begins with it. */
 static int trim_times(struct events_log *log, MDB_txn *txn, uint64_t first,
-                      struct ist_err *err)
+                      uint64_t second, struct ist_err *err)
 {
     MDB_cursor *cursor;
-    MDB_val key, value;
+    MDB_val key, value, kept = value_of(&first, sizeof(first));
     int rc = mdb_cursor_open(txn, log->times, &cursor);
+    bool over = true;
 
     if (rc)
         return ist_tree_fault(rc, "trimming the log of events", err);
-    while ((rc = mdb_cursor_get(cursor, &key, &value, MDB_FIRST)) == 0 &&
+    while (over &&
+           (rc = mdb_cursor_get(cursor, &key, &value, MDB_FIRST)) == 0 &&
            number(&value) < first) {
-        rc = mdb_cursor_del(cursor, 0);
+        over = number(&key) < second;
+        rc = over ? mdb_cursor_del(cursor, 0)
+                  : mdb_cursor_put(cursor, &key, &kept, MDB_CURRENT);
         if (rc)
             break;
     }
@@ -305,6 +311,7 @@ int events_log_trim(struct events_log *log, MDB_txn *txn, uint64_t now_ms,
 {
     uint64_t last = end_id(log, txn, MDB_LAST), id = 0;
     uint64_t old = now_ms > log->conf.keep_ms ? now_ms - log->conf.keep_ms : 0;
+    uint64_t received_ms = 0;
     size_t n = 0;
     MDB_cursor *cursor;
     MDB_val key, value;
@@ -314,9 +321,9 @@ int events_log_trim(struct events_log *log, MDB_txn *txn, uint64_t now_ms,
         return ist_tree_fault(rc, "trimming the log of events", err);
     while ((rc = mdb_cursor_get(cursor, &key, &value, MDB_FIRST)) == 0) {
         id = number(&key);
+        received_ms = events_item_received(value.mv_data, value.mv_size);
         if (n == max || id == last ||
-            (last - id < log->conf.keep_items &&
-             events_item_received(value.mv_data, value.mv_size) >= old))
+            (last - id < log->conf.keep_items && received_ms >= old))
             break;
         rc = mdb_cursor_del(cursor, 0);
         if (rc)
@@ -326,7 +333,7 @@ int events_log_trim(struct events_log *log, MDB_txn *txn, uint64_t now_ms,
     mdb_cursor_close(cursor);
     if (rc && rc != MDB_NOTFOUND)
         return ist_tree_fault(rc, "trimming the log of events", err);
-    return n ? trim_times(log, txn, id, err) : 0;
+    return n ? trim_times(log, txn, id, received_ms / 1000, err) : 0;
 }
 
 static uint64_t received(struct events_log *log, uint64_t id)

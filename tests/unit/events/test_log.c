@@ -331,6 +331,16 @@ static void test_trim_by_count(void **state)
     events_log_range(box->log, &first, &last);
     assert_int_equal(last, 1500);
     assert_int_equal(first, 501);
+    /* The rest of the second that all came in is found by its time still. */
+    assert_int_equal(events_log_since(box->log, NOW), 501);
+    assert_int_equal(events_log_since(box->log, NOW - 3600000), 501);
+    box->now = NOW + 1000;
+    add(box, "y");
+    box->now = NOW + 3600500;
+    box->trim = 10000;
+    commit(box);
+    assert_int_equal(events_log_since(box->log, NOW), 1501);
+    assert_int_equal(events_log_since(box->log, NOW + 1001), 1502);
 }
 
 static void test_places(void **state)
