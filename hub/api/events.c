@@ -128,42 +128,72 @@ static bool on_item(void *arg, const struct events_item *item)
     return true;
 }
 
-static void scan(struct api *api, struct list *list, uint64_t place)
+static int scan(struct api *api, struct list *list, uint64_t place,
+                struct ist_err *err)
 {
-    struct ist_err err;
-    uint64_t last;
+    uint64_t last = place;
+    int rc = 0;
 
-    for (size_t n = 0; n < SCAN_MAX; n += SCAN_ONE) {
-        if (events_log_read(api->events, place, SCAN_ONE, on_item, list, &last,
-                            &err) ||
-            last == place)
-            return;
+    for (size_t n = 0; n < SCAN_MAX && rc == 0; n += SCAN_ONE) {
+        rc = events_log_read(api->events, place, SCAN_ONE, on_item, list, &last,
+                             err);
+        if (last == place)
+            break;
         place = last;
     }
+    return rc;
 }
 
-static void reply(const struct api_request *request, const struct list *list)
+static void put_items(struct ist_sb *out, const struct list *list,
+                      const char *between)
 {
     size_t n = list->n < list->limit ? list->n : list->limit;
-    struct ist_sb out;
 
-    ist_sb_init(&out, 0);
-    ist_sb_puts(&out, "{\"items\":[");
     for (size_t i = 0; i < n; i++) {
         const struct ist_sb *item =
             &list->items[(list->n - n + i) % list->limit];
 
         if (i)
-            ist_sb_putc(&out, ',');
-        ist_sb_add(&out, item->data, item->len);
+            ist_sb_puts(out, between);
+        ist_sb_add(out, item->data, item->len);
     }
+}
+
+static void reply_json(const struct api_request *request,
+                       const struct list *list)
+{
+    struct ist_sb out;
+
+    ist_sb_init(&out, 0);
+    ist_sb_puts(&out, "{\"items\":[");
+    put_items(&out, list, ",");
     ist_sb_puts(&out, "],\"last\":");
-    if (n)
+    if (list->n)
         ist_sb_printf(&out, "%" PRIu64 "}\n",
                       list->ids[(list->n - 1) % list->limit]);
     else
         ist_sb_puts(&out, "null}\n");
     api_reply_json(request->http, 200, NULL, 0, &out);
+}
+
+static void reply_lines(const struct api_request *request,
+                        const struct list *list)
+{
+    static const struct ist_httpd_header headers[] = {
+        {"Content-Type", "application/x-ndjson"},
+        {"Cache-Control", "no-store"},
+    };
+    IST_CLEANUP(ist_sb_fini) struct ist_sb out;
+
+    ist_sb_init(&out, 0);
+    put_items(&out, list, "\n");
+    if (list->n)
+        ist_sb_putc(&out, '\n');
+    if (out.rc)
+        api_problem_reply(request->http, API_INTERNAL, NULL, "Out of memory.");
+    else
+        ist_httpd_reply(request->http, 200, headers, IST_COUNT(headers),
+                        ist_sb_text(&out), out.len);
 }
 
 /* The newest are found by reading on from some way back. */
@@ -180,9 +210,17 @@ static uint64_t start_of(const struct api *api,
     return place;
 }
 
+static bool wants_lines(const struct ist_httpd_request *http)
+{
+    const char *accept = ist_httpd_header(http, "Accept");
+
+    return accept && strstr(accept, "application/x-ndjson");
+}
+
 static void list_events(const struct api_request *request,
                         const struct api_events_query *query)
 {
+    struct ist_err err = {.text = ""};
     struct list list = {.query = query,
                         .limit = query->limit,
                         .newest = query->from != API_EVENTS_AFTER};
@@ -192,8 +230,13 @@ static void list_events(const struct api_request *request,
     if (list.items && list.ids) {
         for (size_t i = 0; i < list.limit; i++)
             ist_sb_init(&list.items[i], 0);
-        scan(request->api, &list, start_of(request->api, query));
-        reply(request, &list);
+        if (scan(request->api, &list, start_of(request->api, query), &err))
+            api_problem_reply(request->http, API_INTERNAL, NULL, "%s.",
+                              err.text);
+        else if (wants_lines(request->http))
+            reply_lines(request, &list);
+        else
+            reply_json(request, &list);
         for (size_t i = 0; i < list.limit; i++)
             ist_sb_fini(&list.items[i]);
     } else {
@@ -203,23 +246,12 @@ static void list_events(const struct api_request *request,
     free(list.ids);
 }
 
-static bool wants_lines(const struct ist_httpd_request *http)
-{
-    const char *accept = ist_httpd_header(http, "Accept");
-
-    return accept && strstr(accept, "application/x-ndjson");
-}
-
 void api_list_events(const struct api_request *request)
 {
     struct api_events_query query;
 
     if (begin(request, false, &query) && is_place_known(request, &query)) {
-        /* A stream that is not followed ends with what there is. */
-        if (!query.follow && wants_lines(request->http) &&
-            query.until_ms == UINT64_MAX)
-            query.until_ms = ist_loop_wall(request->api->loop);
-        if (query.follow || wants_lines(request->http))
+        if (query.follow)
             api_watch(request, &query, place_of(request->api, &query),
                       API_WATCH_NDJSON);
         else

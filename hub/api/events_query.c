@@ -75,7 +75,6 @@ static int read_after(struct reading *r, const char *name, const char *value)
 
 static int read_limit(struct reading *r, const char *name, const char *value)
 {
-    r->query->has_limit = true;
     if (ist_parse_u64(value, 1, API_EVENTS_LIMIT_MAX, &r->query->limit))
         return 0;
     return bad(r, name, "must be a whole number from 1 to 1000");

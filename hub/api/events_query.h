@@ -21,7 +21,7 @@ struct api_events_query {
     uint64_t from_ms, after;
     uint64_t until_ms; /* Wall time; UINT64_MAX: none. */
     uint64_t limit;
-    bool has_limit, follow;
+    bool follow;
 };
 
 /* 'wall_ms': what durations count from. 0, -ENOMEM, or -EINVAL with err->text

@@ -115,9 +115,8 @@ bool ist_clock_parse(const char *text, uint64_t *ret_ms)
                      .tm_mon = value[1] - 1,
                      .tm_mday = value[2],
                      .tm_hour = value[3],
-                     .tm_min = value[4],
-                     .tm_sec = value[5]};
-    seconds = timegm(&tm);
+                     .tm_min = value[4]};
+    seconds = timegm(&tm) + value[5]; /* 60: a leap second, of the next day. */
     if (tm.tm_mon != value[1] - 1 || seconds < zone) /* February 30. */
         return false;
     *ret_ms = (uint64_t) (seconds - zone) * 1000 + ms;

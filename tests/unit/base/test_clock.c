@@ -64,6 +64,7 @@ static void test_parse(void **state)
     reads("2026-11-25T08:00:00.1239999Z", 1795593600123);
     reads("2026-11-25t16:00:00.1+08:00", 1795593600100);
     reads("2000-02-29T00:00:00z", 951782400000);
+    reads("2016-12-31T23:59:60Z", 1483228800000); /* A leap second. */
     for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
         assert_false(ist_clock_parse(bad[i], &ms));
     assert_int_equal(ms, 7);
