@@ -367,8 +367,19 @@ void api_set_webhooks(struct api *api, struct webhooks *webhooks)
     api->webhooks = webhooks;
 }
 
+/* Until now watchers may have had a turn. */
+static void on_closed(void *arg)
+{
+    struct api *api = arg;
+
+    ist_sb_fini(&api->watch_text);
+    if (api->closed)
+        api->closed(api->closed_arg);
+}
+
 void api_close(struct api *api, void (*closed)(void *), void *arg)
 {
-    ist_sb_fini(&api->watch_text);
-    ist_httpd_close(IST_TAKE(api->httpd), closed, arg);
+    api->closed = closed;
+    api->closed_arg = arg;
+    ist_httpd_close(IST_TAKE(api->httpd), on_closed, api);
 }

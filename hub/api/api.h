@@ -46,6 +46,8 @@ struct api {
     struct ist_sb watch_text; /* Of the watcher at work. */
     bool stopping; /* Set by the hub: new requests are answered 503. */
     struct ist_httpd *httpd; /* Owned. */
+    void (*closed)(void *);
+    void *closed_arg;
 };
 
 /* What the view knows is served too, and events from the log. */
@@ -66,7 +68,7 @@ int api_open(struct api *, struct ist_loop *, struct desk *, struct sites *,
              struct ist_metrics *, struct ist_health *, const struct api_conf *,
              const struct ist_httpd_conf *, struct ist_err *err);
 
-/* No request may be open. */
+/* No request may be open. It is borrowed until 'closed', from the loop. */
 void api_close(struct api *, void (*closed)(void *), void *arg);
 
 /* What a handler gets: the request, and the parts of its path that the route

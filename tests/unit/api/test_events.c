@@ -429,7 +429,7 @@ static void test_times_are_read(void **state)
     for (size_t i = 0; i < IST_COUNT(rows); i++) {
         uint64_t ms = 77;
 
-        if (!api_time_parse(rows[i].text, &ms) || ms != rows[i].ms)
+        if (!ist_clock_parse(rows[i].text, &ms) || ms != rows[i].ms)
             fail_msg("%s: %" PRIu64, rows[i].text, ms);
     }
 }
@@ -469,7 +469,7 @@ static void test_what_is_no_time(void **state)
     for (size_t i = 0; i < IST_COUNT(texts); i++) {
         uint64_t ms = 77;
 
-        if (api_time_parse(texts[i], &ms))
+        if (ist_clock_parse(texts[i], &ms))
             fail_msg("'%s' is taken: %" PRIu64, texts[i], ms);
     }
 }
