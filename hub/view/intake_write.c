@@ -240,12 +240,15 @@ static int do_begin(struct applying *a, const struct ist_kind *kind,
 }
 
 /* Where entries are missing, rows that were stated may be among them: nothing
- * is swept then. */
+ * is swept then. They were all when the site said so, which may be long ago:
+ * the stream keeps what comes while no hub is there. */
 static int do_end(struct applying *a, const struct ist_kind *kind,
                   const Isthmus__V1__Event *event)
 {
-    (void) event;
-    if (!numbers_end(kind_numbers(a, kind), a->intake->batch.now_ms))
+    uint64_t now = a->intake->batch.now_ms;
+    bool is_past = event->time_ms && event->time_ms < now;
+
+    if (!numbers_end(kind_numbers(a, kind), is_past ? event->time_ms : now))
         return 0;
     return view_end(a->intake->view, a->txn, a->at->site->name, kind, a->err);
 }

@@ -134,13 +134,13 @@ void numbers_begin(struct numbers_kind *kind)
     kind->stating = 1;
 }
 
-bool numbers_end(struct numbers_kind *kind, uint64_t now_ms)
+bool numbers_end(struct numbers_kind *kind, uint64_t said_ms)
 {
     if (!kind->stating)
         return false;
     kind->stating = 0;
     kind->known = 1;
     kind->lacking = 0;
-    kind->as_of_ms = now_ms;
+    kind->as_of_ms = said_ms;
     return true;
 }

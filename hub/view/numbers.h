@@ -56,8 +56,9 @@ enum numbers_verdict numbers_take_sequence(struct numbers *, uint64_t sequence,
 enum numbers_verdict numbers_take_position(struct numbers_kind *,
                                            uint64_t position);
 
-/* BEGIN, and END. True of an end: nothing was missing since the begin. */
+/* BEGIN, and END, said then. True of an end: nothing was missing since the
+ * begin. */
 void numbers_begin(struct numbers_kind *);
-bool numbers_end(struct numbers_kind *, uint64_t now_ms);
+bool numbers_end(struct numbers_kind *, uint64_t said_ms);
 
 #endif

@@ -24,6 +24,31 @@ static void test_in_order(void **state)
     assert_int_equal(intake_counts(box->intake)->doubles, 0);
 }
 
+/* What waited in the stream is as old as it was said, by whatever clock; but
+ * none is from the future. */
+static void test_a_late_statement_is_old(void **state)
+{
+    static const struct {
+        uint64_t ago_ms, least, most;
+    } rows[] = {
+        {3600000, 3600000, 3600100}, {0, 0, 100}, {-3600000ULL, 0, 100}};
+    struct box *box = *state;
+    struct peer *peer = &box->hall->peers[0];
+    struct said said;
+
+    for (size_t i = 0; i < IST_COUNT(rows); i++) {
+        said_init(&said, 9);
+        say(&said, BEGIN, 2 * i + 1, 0, "");
+        say(&said, END, 2 * i + 2, 0, "");
+        said.entries[1].time_ms =
+            ist_loop_wall(&box->hall->loop) - rows[i].ago_ms;
+        publish(peer, &said);
+        assert_true(currency(box, peer).known);
+        assert_in_range(currency(box, peer).age_ms, rows[i].least,
+                        rows[i].most);
+    }
+}
+
 static void test_doubles(void **state)
 {
     struct box *box = *state;
@@ -331,6 +356,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(test_in_order),
+        TEST(test_a_late_statement_is_old),
         TEST(test_doubles),
         TEST(test_gap),
         TEST(test_early),
