@@ -72,7 +72,8 @@ static inline void on_box_site(void *arg, struct sites_site *site,
         intake_site_changed(box->intake, site, changes);
 }
 
-static inline int setup(void **state)
+/* With two sites; on a real loop, if it is served to real clients. */
+static inline struct box *box_new(bool is_real)
 {
     static const struct ist_mem_queue_args stream = {.stream = true};
     struct box *box = calloc(1, sizeof(*box));
@@ -85,26 +86,34 @@ static inline int setup(void **state)
     box->events =
         (struct events_conf){.keep_ms = 86400000, .keep_items = 10000};
     box->tree_max = 32U << 20;
-    box->hall = hall_new(2);
+    box->hall = hall_new_on(is_real, 2);
     box->hall->on_change = on_box_site;
     box->hall->on_change_arg = box;
     ist_mem_queue_with(box->hall->broker, "evt.stream", &stream);
     ist_mem_bind(box->hall->broker, "evt.stream", "x.evt", "*.*.*.#");
     ist_arena_init(&box->arena, 16U << 20);
     open_it(box);
-    *state = box;
-    return 0;
+    return box;
 }
 
-static inline int teardown(void **state)
+static inline void box_free(struct box *box)
 {
-    struct box *box = *state;
-
     close_it(box);
     hall_free(box->hall);
     ist_arena_fini(&box->arena);
     scratch_drop(box->dir);
     free(box);
+}
+
+static inline int setup(void **state)
+{
+    *state = box_new(false);
+    return 0;
+}
+
+static inline int teardown(void **state)
+{
+    box_free(*state);
     return 0;
 }
 
@@ -257,7 +266,7 @@ static inline bool on_item(void *arg, const struct events_item *item)
     return true;
 }
 
-static const char *log_of(struct box *box)
+static inline const char *log_of(struct box *box)
 {
     uint64_t last;
 
@@ -267,19 +276,16 @@ static const char *log_of(struct box *box)
     return box->actions;
 }
 
-/* The site says how far its feed is. */
-static inline void presence(struct box *box, struct peer *peer, uint64_t epoch,
-                            uint64_t position, uint64_t next_sequence)
+/* The site says how far its feed of one kind is. */
+static inline void presence_of(struct box *box, struct peer *peer,
+                               uint64_t epoch, uint64_t next_sequence,
+                               Isthmus__V1__KindPosition *kind)
 {
     Isthmus__V1__Presence presence = ISTHMUS__V1__PRESENCE__INIT;
     Isthmus__V1__FeedState feed = ISTHMUS__V1__FEED_STATE__INIT;
-    Isthmus__V1__KindPosition kind = ISTHMUS__V1__KIND_POSITION__INIT;
-    Isthmus__V1__KindPosition *kinds[] = {&kind};
+    Isthmus__V1__KindPosition *kinds[] = {kind};
     struct sites_site *site = sites_find(box->hall->sites, peer->name);
 
-    kind.kind = TEXT("server");
-    kind.position = position;
-    kind.notified = true;
     feed.epoch = epoch;
     feed.next_sequence = next_sequence;
     feed.n_kinds = 1;
@@ -287,6 +293,18 @@ static inline void presence(struct box *box, struct peer *peer, uint64_t epoch,
     presence.feed = &feed;
     sites_presence(box->hall->sites, site, &presence,
                    ist_loop_wall(&box->hall->loop));
+}
+
+/* Of servers, whose changes are told. */
+static inline void presence(struct box *box, struct peer *peer, uint64_t epoch,
+                            uint64_t position, uint64_t next_sequence)
+{
+    Isthmus__V1__KindPosition kind = ISTHMUS__V1__KIND_POSITION__INIT;
+
+    kind.kind = TEXT("server");
+    kind.position = position;
+    kind.notified = true;
+    presence_of(box, peer, epoch, next_sequence, &kind);
 }
 
 static inline struct intake_currency currency(struct box *box,
