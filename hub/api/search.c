@@ -42,6 +42,11 @@ static const char *read_query(const struct ist_httpd_request *http,
     for (size_t i = 0; i < http->n_params; i++) {
         const char *name = http->params[i].name, *value = http->params[i].value;
 
+        for (size_t j = 0; j < i; j++) {
+            if (strcmp(name, http->params[j].name) == 0)
+                return "A parameter is given twice: put several values into "
+                       "one, with commas";
+        }
         if (strcmp(name, "q") == 0)
             s->text = value;
         else if (strcmp(name, "limit") == 0) {
