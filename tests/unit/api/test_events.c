@@ -2,6 +2,7 @@
 #include "door.h"
 
 #include "api/events_query.h"
+#include "base/clock.h"
 
 #define HOUR_MS 3600000ULL
 
