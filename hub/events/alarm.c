@@ -100,6 +100,17 @@ struct alarm *alarm_find_key(struct alarm_engine *engine, enum alarm_type type,
     return RB_FIND(alarm_keys, &engine->keys, &want);
 }
 
+/* Of two that were stored as the current one the newer is it. */
+static void take_key(struct alarm_engine *engine, struct alarm *alarm)
+{
+    struct alarm *other = RB_INSERT(alarm_keys, &engine->keys, alarm);
+
+    if (!other)
+        return;
+    alarm_forget_key(engine, other);
+    RB_INSERT(alarm_keys, &engine->keys, alarm);
+}
+
 struct alarm *alarm_add(struct alarm_engine *engine, const struct alarm *given)
 {
     struct alarm *alarm = malloc(sizeof(*alarm));
@@ -112,8 +123,8 @@ struct alarm *alarm_add(struct alarm_engine *engine, const struct alarm *given)
         free(alarm);
         return NULL;
     }
-    if (alarm->is_current && RB_INSERT(alarm_keys, &engine->keys, alarm))
-        alarm->is_current = false;
+    if (alarm->is_current)
+        take_key(engine, alarm);
     if (alarm->cleared_ms)
         engine->n_cleared++;
     else

@@ -249,6 +249,7 @@ void alarm_raise(struct alarm_engine *engine,
     if (alarm && alarm->cleared_ms &&
         raising->when > alarm->cleared_ms + engine->conf.flap_ms) {
         alarm_forget_key(engine, alarm);
+        alarm_touch(engine, alarm); /* Nor is it the current one when read. */
         alarm = NULL;
     }
     if (!alarm)

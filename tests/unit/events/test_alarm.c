@@ -561,6 +561,25 @@ static void test_a_restart_forgets_nothing(void **state)
     assert_int_equal(find(box, ALARM_SITE_UNREACHABLE)->id, 5);
 }
 
+/* One of long ago is not the same, also after a restart. */
+static void test_a_restart_knows_which_is_meant(void **state)
+{
+    struct box *box = *state;
+
+    hub_says(box, "hkg", "site", "unreachable");
+    hub_says(box, "hkg", "site", "reachable");
+    run(box, box->conf.flap_ms + 1000);
+    hub_says(box, "hkg", "site", "unreachable");
+    assert_int_equal(alarm_find(box->alarms, 2)->cleared_ms, 0);
+    reopen(box);
+    hub_says(box, "hkg", "site", "unreachable");
+    assert_int_equal(alarm_find(box->alarms, 1)->count, 1);
+    assert_int_equal(alarm_find(box->alarms, 2)->count, 2);
+    hub_says(box, "hkg", "site", "reachable");
+    assert_int_not_equal(alarm_find(box->alarms, 2)->cleared_ms, 0);
+    assert_int_equal(n_open(box), 0);
+}
+
 static void test_a_restart_misses_nothing(void **state)
 {
     struct box *box = *state;
@@ -646,6 +665,7 @@ int main(void)
         TEST(test_some_end_by_themselves),
         TEST(test_operators_ack_comment_and_clear),
         TEST(test_a_restart_forgets_nothing),
+        TEST(test_a_restart_knows_which_is_meant),
         TEST(test_a_restart_misses_nothing),
         TEST(test_too_many_are_one),
         TEST(test_old_ones_are_dropped),
