@@ -204,7 +204,8 @@ static void look_at_feed(struct conditions *c, const struct sites_site *site)
 
     kinds = ist_kinds(&n);
     for (size_t i = 0; i < n && !stale; i++) {
-        intake_currency(c->intake, site, &kinds[i], &is);
+        intake_currency(c->intake, site, &kinds[i], ist_loop_wall(c->loop),
+                        &is);
         if (is.known && is.notified && is.age_ms != UINT64_MAX &&
             is.age_ms > c->conf.stale_ms)
             stale = &kinds[i];

@@ -59,17 +59,6 @@ static void put_text(struct ist_sb *out, const char *name, const char *text)
     ist_sb_json(out, text, strlen(text));
 }
 
-static void put_number(struct ist_sb *out, const char *name, uint64_t n)
-{
-    char digits[24], *at = digits + sizeof(digits);
-
-    do
-        *--at = (char) ('0' + n % 10);
-    while (n /= 10);
-    ist_sb_puts(out, name);
-    ist_sb_add(out, at, (size_t) (digits + sizeof(digits) - at));
-}
-
 static bool is_lacking(const struct api_site *site)
 {
     return site->state != API_SITE_ANSWERED || site->n_skipped > 0;
@@ -84,30 +73,60 @@ size_t api_sites_lacking(const struct api_sites *sites)
     return n;
 }
 
-/* Many of them stand in every answer, so no printf. */
+/* Many of them stand in every answer: they are written where room was made for
+ * all of one, and no printf. */
+#define SITE_ROOM 256 /* Of all but the reason. */
+
+static char *put(char *at, const char *text)
+{
+    size_t len = strlen(text);
+
+    memcpy(at, text, len);
+    return at + len;
+}
+
+static char *put_number(char *at, const char *name, uint64_t n)
+{
+    char digits[24], *first = digits + sizeof(digits);
+    size_t len;
+
+    do
+        *--first = (char) ('0' + n % 10);
+    while (n /= 10);
+    at = put(at, name);
+    len = (size_t) (digits + sizeof(digits) - first);
+    memcpy(at, first, len);
+    return at + len;
+}
+
 static void put_site(struct ist_sb *out, const struct api_site *site)
 {
-    static const char *const states[] = {"answered", "stale", "failed"};
+    static const char *const states[] = {"\",\"state\":\"answered\"",
+                                         "\",\"state\":\"stale\"",
+                                         "\",\"state\":\"failed\""};
     bool failed = site->state == API_SITE_FAILED;
+    char *start = ist_sb_reserve(out, SITE_ROOM), *at = start;
 
-    ist_sb_puts(out, "{\"site\":\"");
-    ist_sb_puts(out, site->site->name);
-    ist_sb_puts(out, "\",\"state\":\"");
-    ist_sb_puts(out, states[site->state]);
+    if (!at)
+        return;
+    at = put(at, "{\"site\":\"");
+    at = put(at, site->site->name);
+    at = put(at, states[site->state]);
     if (failed || site->age_ms == UINT64_MAX)
-        ist_sb_puts(out, "\",\"age_ms\":null");
+        at = put(at, ",\"age_ms\":null");
     else
-        put_number(out, "\",\"age_ms\":", site->age_ms);
-    put_number(out, ",\"latency_ms\":", site->latency_ms);
-    ist_sb_putc(out, ',');
+        at = put_number(at, ",\"age_ms\":", site->age_ms);
+    at = put_number(at, ",\"latency_ms\":", site->latency_ms);
+    if (failed && site->http)
+        at = put_number(at, ",\"upstream_status\":", (uint64_t) site->http);
+    if (!failed && site->n_skipped)
+        at = put_number(at, ",\"skipped\":", site->n_skipped);
+    at = put(at, ",");
+    if (!is_lacking(site))
+        at = put(at, "\"reason\":null");
+    out->len += (size_t) (at - start);
     if (is_lacking(site))
         put_text(out, "reason", site->reason);
-    else
-        ist_sb_puts(out, "\"reason\":null");
-    if (failed && site->http)
-        put_number(out, ",\"upstream_status\":", (uint64_t) site->http);
-    if (!failed && site->n_skipped)
-        put_number(out, ",\"skipped\":", site->n_skipped);
     ist_sb_putc(out, '}');
 }
 

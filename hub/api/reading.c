@@ -274,7 +274,8 @@ static void on_waited(struct ist_op *op)
     struct api_part *part = IST_CONTAINER(op, struct waiting, wait.op)->part;
     struct api_reading *reading = part->reading;
 
-    intake_currency(reading->api->intake, part->site, reading->kind, &part->is);
+    intake_currency(reading->api->intake, part->site, reading->kind,
+                    ist_loop_wall(reading->op.loop), &part->is);
     part->latency_ms = ist_loop_now(op->loop) - reading->started_ms;
     if (op->rc == 0) {
         part->source = VIEW;
@@ -343,7 +344,8 @@ static void judge(struct api_part *part)
 
     if (!reading->api->view)
         return;
-    intake_currency(reading->api->intake, part->site, reading->kind, &part->is);
+    intake_currency(reading->api->intake, part->site, reading->kind,
+                    reading->wall_ms, &part->is);
     if (query->has_max_age && part->is.known &&
         part->is.age_ms <= query->max_age_ms)
         part->source = VIEW;
@@ -367,6 +369,7 @@ void api_reading_start(struct api_reading *reading, struct sites_site **sites,
                     "the question is over the cap of one request");
         return;
     }
+    reading->wall_ms = ist_loop_wall(reading->op.loop);
     for (size_t i = 0; i < reading->n_chosen; i++) {
         reading->parts[i].reading = reading;
         reading->parts[i].site = reading->chosen[i];

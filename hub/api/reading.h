@@ -38,6 +38,7 @@ struct api_reading {
     struct survey survey;
     size_t n_waiting;
     uint64_t started_ms;
+    uint64_t wall_ms; /* Now, as all sites are judged. */
 };
 
 /* 'sites' NULL: all. */

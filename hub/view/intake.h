@@ -65,7 +65,8 @@ struct intake_currency {
 };
 
 void intake_currency(struct intake *, const struct sites_site *,
-                     const struct ist_kind *, struct intake_currency *ret);
+                     const struct ist_kind *, uint64_t now_ms,
+                     struct intake_currency *ret);
 
 /* Of all kinds of a site. */
 struct intake_summary {

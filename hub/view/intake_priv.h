@@ -40,6 +40,8 @@ struct intake_site {
                               * in it. */
     struct intake_feed feeds[SITES_FEEDS_MAX];
     size_t n_feeds;
+    uint8_t feed_at[VIEW_KINDS_MAX]; /* Of a kind's number: where its feed
+                                      * stood last. A hint. */
     uint64_t resync_at_ms;   /* Loop time before which none is asked for. */
     uint64_t resync_wait_ms; /* Longer each time that it did not help. */
     struct intake_told told;

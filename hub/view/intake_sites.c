@@ -50,6 +50,23 @@ static const struct sites_feed *feed_of(const struct sites_site *site,
     return NULL;
 }
 
+/* The same, from where it stood last: an answer of the API asks it of each
+ * site. */
+static const struct sites_feed *feed_at(struct intake_site *at, uint16_t number,
+                                        const struct ist_kind *kind)
+{
+    const struct sites_site *site = at->site;
+    const struct sites_feed *feed = &site->feed[at->feed_at[number]];
+
+    if (at->feed_at[number] < site->n_feed &&
+        strcmp(feed->kind, kind->name) == 0)
+        return feed;
+    feed = feed_of(site, kind);
+    if (feed)
+        at->feed_at[number] = (uint8_t) (feed - site->feed);
+    return feed;
+}
+
 /* Have we all that the site said it has, when it was last heard? */
 static bool has_come(const struct intake_site *at,
                      const struct numbers_kind *mine,
@@ -126,11 +143,12 @@ static const char *why_not(const struct intake_site *at,
 }
 
 void intake_currency(struct intake *intake, const struct sites_site *site,
-                     const struct ist_kind *kind, struct intake_currency *ret)
+                     const struct ist_kind *kind, uint64_t now,
+                     struct intake_currency *ret)
 {
-    const struct intake_site *at = site->owner;
-    const struct sites_feed *feed = feed_of(site, kind);
-    uint64_t now = ist_loop_wall(intake->loop);
+    uint16_t number = view_kind_number(intake->view, kind);
+    struct intake_site *at = site->owner;
+    const struct sites_feed *feed;
     const struct numbers_kind *mine;
     const char *why;
 
@@ -138,7 +156,8 @@ void intake_currency(struct intake *intake, const struct sites_site *site,
                                     .why = "nothing was heard of it yet"};
     if (!at)
         return;
-    mine = &at->numbers.kinds[view_kind_number(intake->view, kind)];
+    feed = feed_at(at, number, kind);
+    mine = &at->numbers.kinds[number];
     why = why_not(at, mine, feed);
     ret->known = mine->known;
     ret->current = why == NULL;
@@ -152,6 +171,7 @@ void intake_currency(struct intake *intake, const struct sites_site *site,
 void intake_summary(struct intake *intake, const struct sites_site *site,
                     struct intake_summary *ret)
 {
+    uint64_t now = ist_loop_wall(intake->loop);
     struct intake_currency is;
     size_t n;
     const struct ist_kind *kinds = ist_kinds(&n);
@@ -159,7 +179,7 @@ void intake_summary(struct intake *intake, const struct sites_site *site,
     *ret = (struct intake_summary){.rows = 0};
     for (size_t i = 0; i < n; i++) {
         ret->rows += view_count(intake->view, site->name, &kinds[i]);
-        intake_currency(intake, site, &kinds[i], &is);
+        intake_currency(intake, site, &kinds[i], now, &is);
         if (is.known && is.notified && is.age_ms != UINT64_MAX &&
             is.age_ms > ret->age_ms)
             ret->age_ms = is.age_ms;

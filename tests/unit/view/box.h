@@ -313,7 +313,8 @@ static inline struct intake_currency currency(struct box *box,
     struct intake_currency is;
 
     intake_currency(box->intake, sites_find(box->hall->sites, peer->name),
-                    ist_kind_find("server"), &is);
+                    ist_kind_find("server"), ist_loop_wall(&box->hall->loop),
+                    &is);
     return is;
 }
 
