@@ -227,7 +227,7 @@ void feed_store_close(struct feed_store *store, void (*closed)(void *),
     store->closed = closed;
     store->closed_arg = arg;
     ist_op_prepare(&store->last.op, store->loop, NULL, 0, on_last);
-    ist_tree_write(store->tree, &store->last, apply_last);
+    ist_tree_make_room(store->tree, &store->last, apply_last);
 }
 
 /* Transactions */

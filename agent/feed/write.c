@@ -42,6 +42,7 @@ static void on_written(struct ist_op *op)
             base->store->marks[base->kind] = base->mark;
     } else {
         base->tally = (struct feed_tally){.news = 0};
+        ist_err_wrap(&base->write.op.err, "feed.db");
     }
     base->done(base);
 }
@@ -329,8 +330,28 @@ static int apply_confirm(struct ist_write *write, MDB_txn *txn,
     return rc ? rc : feed_txn_end(&t);
 }
 
+/* At the cap it is what makes room, but then it shares its transaction with
+ * none: so only then. */
+static void on_confirmed(struct ist_op *op)
+{
+    struct feed_write *base = IST_CONTAINER(op, struct feed_write, write.op);
+    struct feed_store *store = base->store;
+
+    if (op->rc != -ENOSPC) {
+        on_written(op);
+        return;
+    }
+    ist_op_prepare(&base->write.op, store->loop, NULL, 0, on_written);
+    ist_tree_make_room(store->tree, &base->write, apply_confirm);
+}
+
 void feed_store_confirm(struct feed_store *store, struct feed_confirm *confirm,
                         feed_written_fn *done)
 {
-    start(store, &confirm->base, apply_confirm, done);
+    struct feed_write *base = &confirm->base;
+
+    base->store = store;
+    base->done = done;
+    ist_op_prepare(&base->write.op, store->loop, NULL, 0, on_confirmed);
+    ist_tree_write(store->tree, &base->write, apply_confirm);
 }

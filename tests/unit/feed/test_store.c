@@ -164,6 +164,70 @@ static void test_a_crash_of_the_machine_begins_anew(void **state)
     close_store(box);
 }
 
+static void on_confirmed(struct feed_write *write)
+{
+    (void) write;
+}
+
+static int confirm(struct box *box, uint64_t upto)
+{
+    struct feed_confirm confirm = {.upto = upto};
+
+    feed_store_confirm(&box->store, &confirm, on_confirmed);
+    while (ist_loop_step(&box->loop, ist_loop_now(&box->loop)))
+        ;
+    return confirm.base.write.op.rc;
+}
+
+/* The same file, of which hardly more may be used than is. */
+static void open_small(struct box *box)
+{
+    const struct ist_tree_conf conf = {
+        .path = box->path, .size_max = 512U << 10, .maps_max = 3};
+    struct feed_store *store = &box->store;
+    struct ist_err err;
+
+    open_store(box);
+    ist_tree_free(store->tree);
+    store->tree = ist_tree_open(&box->loop, &conf, &err);
+    assert_non_null(store->tree);
+    assert_int_equal(
+        ist_tree_map(store->tree, "feed.rows", 0, &store->rows, &err), 0);
+    assert_int_equal(
+        ist_tree_map(store->tree, "feed.out", 0, &store->out, &err), 0);
+    assert_int_equal(
+        ist_tree_map(store->tree, "feed.meta", 0, &store->meta, &err), 0);
+}
+
+/* What was sent leaves it also when nothing more goes in: so it comes to
+ * itself. */
+static void test_a_full_file_can_be_emptied(void **state)
+{
+    struct box *box = *state;
+    unsigned n = 0;
+
+    open_small(box);
+    while (say(box, 20000) == 0)
+        n++;
+    assert_in_range(n, 10, 50);
+    assert_int_equal(say(box, 20000), -ENOSPC);
+    assert_int_equal(box->store.head.next - box->store.head.first, n);
+    assert_int_equal(box->store.head.next_sequence, n + 1);
+    assert_int_equal(confirm(box, box->store.head.next - 1), 0);
+    assert_int_equal(box->store.head.next, box->store.head.first);
+    assert_int_equal(box->store.head.bytes, 0);
+    assert_int_equal(say(box, 20000), 0);
+    assert_int_equal(box->store.head.next_sequence, n + 2);
+    /* And it is closed in good order when it is full. */
+    while (say(box, 20000) == 0)
+        ;
+    close_store(box);
+    reboot(box);
+    open_store(box);
+    assert_false(box->store.is_new);
+    close_store(box);
+}
+
 /* Writes at once that share a transaction: all are told what came of it. */
 static void test_many_at_once(void **state)
 {
@@ -236,6 +300,7 @@ int main(void)
         TEST(test_goes_on),
         TEST(test_a_crash_of_the_agent_goes_on),
         TEST(test_a_crash_of_the_machine_begins_anew),
+        TEST(test_a_full_file_can_be_emptied),
         TEST(test_many_at_once),
         TEST(test_one_larger_than_the_outbox),
         TEST(test_open_to_others),
