@@ -14,6 +14,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define STUCK_SAID_MS 60000
+
 const struct ist_row feed_rows[] = {
     {"feed.enabled", IST_ROW_BOOL, offsetof(struct feed_conf, enabled), "true",
      0, 0, 0, "Tell the hub what changes at the site. Without, it has to ask."},
@@ -321,10 +323,33 @@ const struct feed_counts *feed_counts(const struct feed *feed)
     return &feed->counts;
 }
 
+/* Little ones may still go through, so it is not said each time. */
+static void say_stuck(struct feed *feed, const struct feed_write *write)
+{
+    uint64_t now = ist_loop_now(feed->loop);
+    const struct ist_op *op = &write->write.op;
+    bool has_told = write->tally.upserts || write->tally.deletes;
+
+    if (op->rc && op->rc != -ECANCELED && !feed->is_stuck) {
+        feed->is_stuck = true;
+        if (feed->stuck_said_ms && now - feed->stuck_said_ms < STUCK_SAID_MS)
+            return;
+        feed->stuck_said_ms = now;
+        ist_log_error("feed",
+                      "changes are held back, trying again: %s: see whether "
+                      "the disk of the state folder is full",
+                      op->err.text);
+    } else if (op->rc == 0 && has_told && feed->is_stuck) {
+        feed->is_stuck = false;
+        ist_log_info("feed", "changes are written again");
+    }
+}
+
 void feed_wrote(struct feed *feed, const struct feed_write *write)
 {
     const struct feed_head *head = &feed->store.head;
 
+    say_stuck(feed, write);
     feed->counts.upserts += write->tally.upserts;
     feed->counts.deletes += write->tally.deletes;
     feed->counts.news += write->tally.news;

@@ -122,7 +122,9 @@ struct feed {
     struct feed_touches touches;
     struct feed_sender sender;
     unsigned n_sayings;
-    uint64_t noticed; /* Counts what is noticed. */
+    bool is_stuck;          /* What is to be told cannot be written. */
+    uint64_t stuck_said_ms; /* Loop time; 0: never. */
+    uint64_t noticed;       /* Counts what is noticed. */
     LIST_HEAD(feed_settles, feed_settle) settles;
 
     size_t n_busy; /* Ops and writes under way. */

@@ -11,10 +11,12 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 
 #define READERS_MAX 64
 #define RESERVE_MIN (4U << 20) /* Beyond the cap. */
 #define BATCH_MAX   1024       /* Writes of one transaction. */
+#define DISK_MIN    (1U << 20) /* With less, the disk is full. */
 
 STAILQ_HEAD(writes, ist_write);
 
@@ -199,6 +201,20 @@ static bool is_full(struct ist_tree *tree)
 
 /* Writing */
 
+/* LMDB says only EIO where the disk took a part of what was written. */
+static int commit(struct ist_tree *tree, MDB_txn *txn)
+{
+    int rc = mdb_txn_commit(txn);
+    struct statvfs disk;
+    mdb_filehandle_t fd;
+
+    if (rc == EIO && mdb_env_get_fd(tree->env, &fd) == 0 &&
+        fstatvfs(fd, &disk) == 0 &&
+        (uint64_t) disk.f_bavail * disk.f_frsize < DISK_MIN)
+        rc = ENOSPC;
+    return rc;
+}
+
 static int apply_all(struct ist_work *work)
 {
     struct ist_tree *tree = IST_CONTAINER(work, struct ist_tree, work);
@@ -219,7 +235,7 @@ static int apply_all(struct ist_work *work)
             return rc;
         }
     }
-    return ist_tree_fault(mdb_txn_commit(txn), "writing", &tree->err);
+    return ist_tree_fault(commit(tree, txn), "writing", &tree->err);
 }
 
 static void run_next(struct ist_tree *tree);
