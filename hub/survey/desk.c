@@ -586,6 +586,7 @@ void desk_fini(struct desk *desk)
     ist_bus_cancel(desk->bus, &desk->replies);
     ist_bus_cancel(desk->bus, &desk->alive);
     ist_timer_disarm(&desk->over);
+    past_fini(&desk->past);
     ist_arena_fini(&desk->scratch);
     ist_arena_fini(&desk->packing);
 }

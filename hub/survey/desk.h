@@ -18,6 +18,7 @@
 #include "base/row.h"
 #include "bus/bus.h"
 #include "sites/registry.h"
+#include "survey/past.h"
 
 #include "isthmus/v1/call.pb-c.h"
 #include "isthmus/v1/reply.pb-c.h"
@@ -94,6 +95,7 @@ struct desk {
     char word[20];
     struct desk_counts counts;
     uint64_t n_open;
+    struct past past; /* Not used here: of the surveys. */
 
     /* Private to desk.c. */
     struct desk_calls calls;

@@ -52,6 +52,80 @@ static uint32_t window_of(size_t limit, uint32_t n_sites)
     return (uint32_t) (window < limit ? window : limit);
 }
 
+/* A page that was looked at before: what it took then, and a row in eight and
+ * a few more, for rows that came meanwhile. */
+static uint32_t window_again(uint32_t taken, size_t limit)
+{
+    size_t window = (size_t) taken + taken / 8 + WINDOW_MIN;
+
+    return (uint32_t) (window < limit ? window : limit);
+}
+
+static uint64_t hash_text(uint64_t hash, const char *text)
+{
+    return past_hash(hash, text, strlen(text));
+}
+
+static uint64_t hash_place(uint64_t hash, const struct ist_place *place,
+                           size_t n_keys)
+{
+    for (size_t i = 0; i < n_keys; i++)
+        hash = past_hash(hash, place->keys[i].data, place->keys[i].size);
+    hash = past_hash(hash, place->id.data, place->id.size);
+    return hash_text(hash, place->site);
+}
+
+/* All that decides which rows are in the page. */
+static uint64_t hash_question(const struct survey *survey)
+{
+    uint64_t counts[] = {survey->limit, survey->n_sort, survey->n_filters,
+                         survey->n_sites, survey->after != NULL};
+    uint64_t hash = past_hash(0, counts, sizeof(counts));
+
+    hash = hash_text(hash, survey->kind);
+    for (size_t i = 0; i < survey->n_sort; i++) {
+        hash = past_hash(hash, &survey->sort[i].descending, sizeof(bool));
+        hash = hash_text(hash, survey->sort[i].name);
+    }
+    for (size_t i = 0; i < survey->n_filters; i++) {
+        const struct survey_filter *filter = &survey->filters[i];
+
+        hash = hash_text(hash, filter->name);
+        hash = past_hash(hash, &filter->n_values, sizeof(filter->n_values));
+        for (size_t j = 0; j < filter->n_values; j++)
+            hash = hash_text(hash, filter->values[j]);
+    }
+    for (uint32_t i = 0; i < survey->n_sites; i++)
+        hash = past_hash(hash, &survey->sites[i].site->peer.uid,
+                         sizeof(struct ist_id));
+    return survey->after ? hash_place(hash, survey->after, survey->n_sort)
+                         : hash;
+}
+
+static void set_windows(struct survey *survey)
+{
+    const uint32_t *taken;
+
+    survey->window = window_of(survey->limit, survey->n_sites);
+    survey->question = hash_question(survey);
+    taken = past_find(survey->past, survey->question, survey->n_sites);
+    for (uint32_t i = 0; i < survey->n_sites; i++)
+        survey->sites[i].window =
+            taken ? window_again(taken[i], survey->limit) : survey->window;
+}
+
+/* A page without some site is no measure: the others fill its place. */
+static void remember(const struct survey *survey)
+{
+    uint32_t *taken;
+
+    if (survey->show_id || survey_lacking(survey))
+        return;
+    taken = past_note(survey->past, survey->question, survey->n_sites);
+    for (size_t i = 0; taken && i < survey->merge.n_page; i++)
+        taken[survey->merge.page[i].source]++;
+}
+
 /* The end */
 
 static void finish_if_over(struct survey *survey)
@@ -59,6 +133,7 @@ static void finish_if_over(struct survey *survey)
     if (survey->n_running > 0 || !survey->over)
         return;
     ist_timer_disarm(&survey->ahead);
+    remember(survey);
     ist_op_finish(&survey->op, 0);
 }
 
@@ -107,7 +182,7 @@ static void grant(struct survey *survey)
                        ist_merge_backlog(&survey->merge, i);
         uint32_t more;
 
-        if (part->state != SURVEY_WAITING || ahead > survey->window / 2 ||
+        if (part->state != SURVEY_WAITING || ahead > part->window / 2 ||
             part->n_granted >= survey->limit)
             continue;
         more = (uint32_t) survey->limit - part->n_granted;
@@ -330,7 +405,6 @@ static int ask_list(struct survey *survey, struct question *q)
      * the page takes shows that there is a next page. It is never let send
      * that one. */
     q->list.limit = (uint32_t) survey->limit + 1;
-    q->list.window = survey->window;
     for (size_t i = 0; i < survey->n_sort; i++) {
         isthmus__v1__sort_key__init(&q->sort[i]);
         q->sort[i].name = (char *) survey->sort[i].name;
@@ -389,7 +463,8 @@ static void start_sites(struct survey *survey, struct desk *desk,
         part->call.site = part->site;
         part->call.arena = survey->arena;
         part->call.on_frame = on_frame;
-        part->n_granted = survey->show_id ? 1 : survey->window;
+        q->list.window = part->window;
+        part->n_granted = survey->show_id ? 1 : part->window;
         part->call.window = part->n_granted;
         part->call.is_sharing = survey->n_sites > 1;
         ist_op_prepare(&part->call.op, survey->op.loop, &survey->op, timeout,
@@ -424,12 +499,14 @@ static int prepare(struct survey *survey, struct question *q)
 
     for (size_t i = 0; i < order.n_keys; i++)
         order.descending[i] = survey->sort[i].descending;
-    survey->window = window_of(survey->limit, survey->n_sites);
     isthmus__v1__call__init(&q->call);
-    if (survey->show_id)
+    if (survey->show_id) {
         ask_show(survey, q);
-    else if (ask_list(survey, q))
-        return -ENOMEM;
+    } else {
+        set_windows(survey);
+        if (ask_list(survey, q))
+            return -ENOMEM;
+    }
     return ist_merge_init(&survey->merge, &order, limit ? limit : 1,
                           survey->n_sites, survey->arena);
 }
@@ -441,6 +518,7 @@ void survey_start(struct survey *survey, struct desk *desk,
 
     survey->n_running = 0;
     survey->over = false;
+    survey->past = &desk->past;
     survey->ahead = (struct ist_timer){0};
     ist_op_begin(&survey->op, NULL);
     if (select_sites(survey, desk, sites, n) || prepare(survey, &q)) {

@@ -5,8 +5,8 @@
  * come by then is merged and given. A site that failed takes its rows back
  * (model/merge.h), so the page is the exact merge of the sites listed as
  * answered. Memory is bounded by the arena, of which no site may hold more than
- * is left for the others; sites send a window of rows and then only what they
- * are given credit for. */
+ * is left for the others; sites send a window of rows, about what the same page
+ * took of them before, and then only what they are given credit for. */
 #ifndef SURVEY_SURVEY_H
 #define SURVEY_SURVEY_H
 
@@ -44,7 +44,7 @@ struct survey_site {
     /* Private to survey.c. */
     struct desk_call call;
     struct survey *survey;
-    uint32_t index, n_received, n_granted;
+    uint32_t index, window, n_received, n_granted;
 };
 
 struct survey {
@@ -71,6 +71,8 @@ struct survey {
     struct ist_merge merge; /* merge.page, ist_merge_has_more() */
 
     /* Private to survey.c. */
+    struct past *past; /* The desk's. */
+    uint64_t question;
     uint32_t n_running, window;
     bool over;
     uint64_t quarter_ms; /* Of the sites' time. */

@@ -635,6 +635,108 @@ static void test_one_site_fills_the_page(void **state)
     }
 }
 
+static uint32_t window_at(const struct hall *hall, size_t i)
+{
+    return hall->peers[i].call->list->window;
+}
+
+/* Of 20 rows sa has all but three. */
+static void answer_unevenly(struct hall *hall, struct asked *asked)
+{
+    struct peer *sa = &hall->peers[0];
+    unsigned n = window_at(hall, 0) < 17 ? window_at(hall, 0) : 17;
+
+    peer_rows(sa, 0, n == 17, 0, n);
+    peer_rows(&hall->peers[1], 0, true, 30, 3);
+    peer_rows(&hall->peers[2], 0, true, 0, 0);
+    peer_rows(&hall->peers[3], 0, true, 0, 0);
+    if (n < 17)
+        peer_rows(sa, 1, true, n, 17 - n);
+    assert_int_equal(asked->n_done, 1);
+    assert_int_equal(asked->survey.merge.n_page, 20);
+    done(asked);
+}
+
+static void test_a_page_asked_again(void **state)
+{
+    struct hall *hall = hall_new(4);
+    uint32_t at_first;
+    struct asked asked;
+
+    (void) state;
+    ask(hall, &asked, 20);
+    at_first = window_at(hall, 0);
+    assert_in_range(at_first, 6, 16);
+    assert_int_equal(window_at(hall, 3), at_first);
+    answer_unevenly(hall, &asked);
+    assert_int_equal(hall->peers[0].n_credits, 1);
+
+    ask(hall, &asked, 20);
+    assert_int_equal(window_at(hall, 0), 20);
+    assert_in_range(window_at(hall, 1), 4, at_first - 1);
+    assert_in_range(window_at(hall, 3), 1, window_at(hall, 1) - 1);
+    answer_unevenly(hall, &asked);
+    assert_int_equal(hall->peers[0].n_credits, 1);
+
+    ask(hall, &asked, 21);
+    assert_in_range(window_at(hall, 0), at_first, at_first + 2);
+    assert_int_equal(window_at(hall, 3), window_at(hall, 0));
+    for (size_t i = 0; i < 4; i++)
+        peer_rows(&hall->peers[i], 0, true, 0, 0);
+    done(&asked);
+    hall_free(hall);
+}
+
+/* The guess was wrong: sd has the rows now. */
+static void test_a_page_that_changed(void **state)
+{
+    struct hall *hall = hall_new(4);
+    struct peer *sd = &hall->peers[3];
+    struct asked asked;
+    uint32_t index = 0;
+    unsigned sent;
+
+    (void) state;
+    ask(hall, &asked, 20);
+    answer_unevenly(hall, &asked);
+    ask(hall, &asked, 20);
+    sent = window_at(hall, 3);
+    peer_rows(sd, index++, false, 0, sent);
+    for (size_t i = 0; i < 3; i++)
+        peer_rows(&hall->peers[i], 0, true, 0, 0);
+    while (sent < 20) {
+        assert_true(window_at(hall, 3) + sd->credit > sent);
+        peer_rows(sd, index++, false, sent++, 1);
+    }
+    assert_int_equal(asked.n_done, 1);
+    assert_int_equal(asked.survey.merge.n_page, 20);
+    done(&asked);
+    hall_free(hall);
+}
+
+static void test_a_page_without_a_site_is_no_measure(void **state)
+{
+    struct hall *hall = hall_new(4);
+    struct asked asked;
+    uint32_t before;
+
+    (void) state;
+    ask(hall, &asked, 20);
+    before = window_at(hall, 0);
+    peer_failure(&hall->peers[0], 0, ISTHMUS__V1__FAILURE__CODE__DENIED, "no");
+    for (size_t i = 1; i < 4; i++)
+        peer_rows(&hall->peers[i], 0, true, 0, 0);
+    assert_int_equal(asked.n_done, 1);
+    done(&asked);
+    ask(hall, &asked, 20);
+    for (size_t i = 0; i < 4; i++) {
+        assert_int_equal(window_at(hall, i), before);
+        peer_rows(&hall->peers[i], 0, true, 0, 0);
+    }
+    done(&asked);
+    hall_free(hall);
+}
+
 static void test_rows_left_out_are_told(void **state)
 {
     static char why[] = "3 records were left out";
@@ -685,6 +787,9 @@ int main(void)
         T(test_show_of_two_sites_gives_both),
         T(test_the_place_goes_to_each_site_with_its_ties),
         T(test_rows_left_out_are_told),
+        T(test_a_page_asked_again),
+        T(test_a_page_that_changed),
+        T(test_a_page_without_a_site_is_no_measure),
         T(test_refused_frames_take_no_memory),
         T(test_one_site_cannot_take_all_the_memory),
         T(test_a_site_asked_alone_may_take_it_all),
