@@ -113,16 +113,30 @@ static uint64_t hash(const char *text)
     return h;
 }
 
-static bool seen_before(struct os_list_work *work, const char *marker)
+static bool seen_before(const struct os_list_work *work, uint64_t h)
 {
-    uint64_t h = hash(marker);
-
     for (size_t i = 0; i < work->n_seen; i++) {
         if (work->seen[i] == h)
             return true;
     }
-    work->seen[work->n_seen++] = h;
     return false;
+}
+
+/* Most lists have one page, and no marker. */
+static int note_seen(struct os_list_work *work, uint64_t h)
+{
+    size_t size = work->seen_size ? 2 * work->seen_size : 16;
+    uint64_t *seen;
+
+    if (work->n_seen == work->seen_size) {
+        seen = realloc(work->seen, size * sizeof(*seen));
+        if (!seen)
+            return ist_err_set(&work->list->op.err, -ENOMEM, "out of memory");
+        work->seen = seen;
+        work->seen_size = size;
+    }
+    work->seen[work->n_seen++] = h;
+    return 0;
 }
 
 static int bad_next(struct os_list_work *work, const char *why)
@@ -137,6 +151,7 @@ static int follow(struct os_list_work *work, const struct next *next)
     const char *base =
         work->cloud->endpoints[os_service_index(work->service)].base;
     IST_CLEANUP(ist_sb_fini) struct ist_sb marker;
+    uint64_t h;
 
     ist_sb_init(&marker, OS_LIST_MARKER_MAX - 1);
     if (next->bad)
@@ -152,8 +167,11 @@ static int follow(struct os_list_work *work, const struct next *next)
                        "the list has more than %" PRIu64
                        " pages (openstack.pages_max)",
                        work->cloud->conf->pages_max);
-    if (seen_before(work, ist_sb_text(&marker)))
+    h = hash(ist_sb_text(&marker));
+    if (seen_before(work, h))
         return bad_next(work, "leads back to a page that was read before");
+    if (note_seen(work, h))
+        return -ENOMEM;
     memcpy(work->marker, ist_sb_text(&marker), marker.len + 1);
     work->marker_is_ours = false;
     return 0;
@@ -317,10 +335,9 @@ static int prepare(struct os_list_work *work)
 
     if (rc)
         return rc;
-    work->seen = calloc(work->cloud->conf->pages_max, sizeof(*work->seen));
     rc = os_top_init(&work->top, &work->order, list->limit + OS_LIST_SLACK,
                      memory);
-    if (rc || !work->seen)
+    if (rc)
         return ist_err_set(&list->op.err, -ENOMEM, "out of memory");
     work->top.in_order = work->native;
     return 0;
@@ -352,11 +369,13 @@ void os_list_start(struct os_cloud *cloud, struct os_list *list)
                     list->kind);
         return;
     }
-    work = calloc(1, sizeof(*work));
+    work = malloc(sizeof(*work));
     if (!work) {
         ist_op_fail(&list->op, -ENOMEM, "out of memory");
         return;
     }
+    memset(work, 0, offsetof(struct os_list_work, project));
+    work->project[0] = work->marker[0] = '\0';
     list->work = work;
     work->cloud = cloud;
     work->list = list;

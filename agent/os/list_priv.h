@@ -35,34 +35,38 @@ struct os_list_work {
     struct os_get get;
 
     /* What is picked of each record. */
-    char paths[OS_LIST_PICKS_MAX][OS_LIST_PATH_MAX];
     const char *picks[OS_LIST_PICKS_MAX];
     size_t n_picks, wrapper_pick;
     struct os_list_view id, keys[IST_ORDER_KEYS_MAX], filters[OS_FILTERS_MAX];
     char links_path[96];
     const char *siblings[1];
     struct ist_json_want want;
-    struct ist_json_split split;
     bool splitting;
 
     struct ist_order order;
     struct os_top top;
-    bool native;       /* The service sorts. */
-    bool restarted;    /* From the start: may happen once. */
-    bool out_of_order; /* It did not sort as we do. */
-    bool local_filter; /* Some filter the service does not know. */
-    char project[OS_PROJECT_MAX + 1];
-    struct ist_sb query;             /* All but limit and marker. */
-    char marker[OS_LIST_MARKER_MAX]; /* Encoded; "": from the start. */
-    bool marker_is_ours;             /* It comes from a trail. */
-    uint64_t *seen;                  /* Hashes of markers. */
-    size_t n_seen;
+    bool native;         /* The service sorts. */
+    bool restarted;      /* From the start: may happen once. */
+    bool out_of_order;   /* It did not sort as we do. */
+    bool local_filter;   /* Some filter the service does not know. */
+    struct ist_sb query; /* All but limit and marker. */
+    bool marker_is_ours; /* It comes from a trail. */
+    uint64_t *seen;      /* Hashes of markers. */
+    size_t n_seen, seen_size;
     int refusal; /* Of a record: OS_E_TOO_LARGE or OS_E_BAD_ANSWER. */
 
     /* The record before, in native order. */
-    char last_text[IST_ORDER_KEYS_MAX][OS_KEY_MAX], last_id[OS_LIST_ID_MAX + 1];
     struct ist_place last;
     bool has_last;
+
+    /* Text, of which little is used: not cleared, but for the first byte. */
+    char project[OS_PROJECT_MAX + 1];
+    char marker[OS_LIST_MARKER_MAX]; /* Encoded; "": from the start. */
+
+    /* Not cleared. */
+    struct ist_json_split split; /* Valid while splitting. */
+    char paths[OS_LIST_PICKS_MAX][OS_LIST_PATH_MAX]; /* Of the picks. */
+    char last_text[IST_ORDER_KEYS_MAX][OS_KEY_MAX], last_id[OS_LIST_ID_MAX + 1];
     /* The record that is being looked at. */
     char key_text[IST_ORDER_KEYS_MAX][OS_KEY_MAX], id_text[OS_LIST_ID_MAX + 1];
 };

@@ -69,7 +69,8 @@ int os_top_init(struct os_top *top, const struct ist_order *order, size_t limit,
                 size_t memory)
 {
     *top = (struct os_top){.order = *order, .limit = limit, .memory = memory};
-    top->records = calloc(limit, sizeof(*top->records));
+    /* Not cleared: of a long list's room a short one uses little. */
+    top->records = reallocarray(NULL, limit, sizeof(*top->records));
     return top->records ? 0 : -ENOMEM;
 }
 

@@ -190,15 +190,30 @@ static size_t signed_text(uint8_t text[256], const uint8_t *header,
 static _Thread_local ZSTD_CCtx *packer;
 static _Thread_local ZSTD_DCtx *unpacker;
 
+/* Level 1, but for its hash table, which would be cleared for each body and
+ * has up to 128 KiB: on bodies of a few KiB that takes longer than the work,
+ * and 16 KiB find as much in the largest. */
+static ZSTD_CCtx *packer_new(void)
+{
+    ZSTD_CCtx *ctx = ZSTD_createCCtx();
+
+    if (!ctx)
+        return NULL;
+    ZSTD_CCtx_setParameter(ctx, ZSTD_c_compressionLevel, 1);
+    ZSTD_CCtx_setParameter(ctx, ZSTD_c_hashLog, 12);
+    ZSTD_CCtx_setParameter(ctx, ZSTD_c_minMatch, 6);
+    return ctx;
+}
+
 static size_t compress(void *to, size_t room, const void *from, size_t size)
 {
     size_t n;
 
     if (!packer)
-        packer = ZSTD_createCCtx();
+        packer = packer_new();
     if (!packer)
         return 0;
-    n = ZSTD_compressCCtx(packer, to, room, from, size, 1);
+    n = ZSTD_compress2(packer, to, room, from, size);
     if (ZSTD_sizeof_CCtx(packer) > PACKER_KEEP) {
         ZSTD_freeCCtx(packer);
         packer = NULL;
@@ -220,30 +235,40 @@ static bool decompress(void *to, size_t plain, const void *from, size_t size)
 
 /* Sealing */
 
-/* The body as it will travel: compressed into 'packed' when that pays. */
-static void pack(const struct ist_letter *letter, struct ist_sb *packed,
-                 const void **ret, size_t *ret_size, uint16_t *flags)
+static bool is_packable(const struct ist_letter *letter)
 {
-    size_t bound = ZSTD_compressBound(letter->body_size), size;
-    uint32_t plain = htobe32((uint32_t) letter->body_size);
-    char *room;
+    return letter->body_size > COMPRESS_FROM;
+}
 
-    *ret = letter->body;
-    *ret_size = letter->body_size;
-    if (letter->body_size <= COMPRESS_FROM)
-        return;
-    ist_sb_add(packed, &plain, sizeof(plain));
-    room = ist_sb_reserve(packed, bound);
-    if (!room)
-        return;
-    size = compress(room, bound, letter->body, letter->body_size);
-    if (size == 0 ||
-        size + sizeof(plain) > letter->body_size - letter->body_size / 10)
-        return;
-    packed->len += size;
-    *ret = packed->data;
-    *ret_size = packed->len;
-    *flags |= FLAG_ZSTD;
+/* What a body can need at its place in the letter. */
+static size_t body_room(const struct ist_letter *letter)
+{
+    return is_packable(letter)
+               ? sizeof(uint32_t) + ZSTD_compressBound(letter->body_size)
+               : letter->body_size;
+}
+
+/* The body as it will travel, at its place: compressed when that pays. Returns
+ * its size. */
+static size_t put_body(const struct ist_letter *letter, uint8_t *to,
+                       uint16_t *flags)
+{
+    uint32_t plain = htobe32((uint32_t) letter->body_size);
+    size_t size = 0;
+
+    if (is_packable(letter))
+        size =
+            compress(to + sizeof(plain), ZSTD_compressBound(letter->body_size),
+                     letter->body, letter->body_size);
+    if (size &&
+        size + sizeof(plain) <= letter->body_size - letter->body_size / 10) {
+        memcpy(to, &plain, sizeof(plain));
+        *flags |= FLAG_ZSTD;
+        return size + sizeof(plain);
+    }
+    if (letter->body_size)
+        memcpy(to, letter->body, letter->body_size);
+    return letter->body_size;
 }
 
 static void fill_header(const struct ist_self *self, struct ist_peer *peer,
@@ -283,43 +308,39 @@ static void put_outer(uint8_t *outer, const struct ist_peer *peer,
 int ist_seal(const struct ist_self *self, struct ist_peer *peer,
              uint64_t now_ms, struct ist_letter *letter, struct ist_sb *out)
 {
-    IST_CLEANUP(ist_sb_fini) struct ist_sb packed = {0};
+    bool is_signed = kinds[letter->kind].traits & SIGNED;
+    size_t head = HEADER_SIZE + (is_signed ? SIGNATURE : 0);
     struct header h = {0};
-    const void *body;
-    size_t size, plain_size, box_size;
-    uint8_t *room, *plain;
-    unsigned traits = kinds[letter->kind].traits;
+    size_t size, box_size;
+    uint8_t *room, *plain, *body;
 
     if (letter->body_size > IST_SEAL_BODY_MAX)
         return -EMSGSIZE;
-    ist_sb_init(&packed, 0);
-    fill_header(self, peer, now_ms, letter, &h);
-    pack(letter, &packed, &body, &size, &h.flags);
-    h.flags = (uint16_t) (h.flags | (traits & SIGNED ? FLAG_SIGNED : 0));
-    h.body_size = (uint32_t) size;
-    swap(&h);
-
-    plain_size = HEADER_SIZE + (traits & SIGNED ? SIGNATURE : 0) + size;
-    box_size = crypto_box_MACBYTES + plain_size;
-    room = (uint8_t *) ist_sb_reserve(out, OUTER_SIZE + box_size);
+    room = (uint8_t *) ist_sb_reserve(out, OUTER_SIZE + crypto_box_MACBYTES +
+                                               head + body_room(letter));
     if (!room)
         return out->rc;
-    put_outer(room, peer, box_size);
     plain = room + OUTER_SIZE + crypto_box_MACBYTES;
+    body = plain + head;
+    fill_header(self, peer, now_ms, letter, &h);
+    size = put_body(letter, body, &h.flags);
+    h.flags = (uint16_t) (h.flags | (is_signed ? FLAG_SIGNED : 0));
+    h.body_size = (uint32_t) size;
+    swap(&h);
     memcpy(plain, &h, HEADER_SIZE);
-    if (traits & SIGNED) {
+    if (is_signed) {
         uint8_t text[256];
         size_t len = signed_text(text, plain, body, size);
 
         crypto_sign_detached(plain + HEADER_SIZE, NULL, text, len,
                              self->signing_secret);
     }
-    if (size)
-        memcpy(plain + plain_size - size, body, size);
-    if (traits & ASKS)
+    if (kinds[letter->kind].traits & ASKS)
         request_hash(letter->hash, plain, body, size);
+    box_size = crypto_box_MACBYTES + head + size;
+    put_outer(room, peer, box_size);
     /* In place: the plain text stands where the box's text will. */
-    crypto_box_easy_afternm(room + OUTER_SIZE, plain, plain_size, room + 28,
+    crypto_box_easy_afternm(room + OUTER_SIZE, plain, head + size, room + 28,
                             peer->shared);
     out->len += OUTER_SIZE + box_size;
     out->data[out->len] = '\0';
