@@ -9,12 +9,14 @@ What is measured, in this order:
   pages     100 rows by HTTPS: any sort, tenants of 90 %, 0.01 % of the rows; p50 and p99; and the same bytes from nginx as
             a static file, in the same run: the ratio counts
   restart   kill -9 of the hub to its first page of the whole view
-  events    changes at a fixed rate from all sites to watchers (NDJSON, and AMQP by pika): each sequence once
+  events    changes at a fixed rate from all sites to watchers: by NDJSON, by AMQP ('isthmus watch --bus'), and by Server-Sent
+            Events cut off 100 times: each event once
 """
 import argparse
 import http.client
 import json
 import os
+import random
 import re
 import secrets
 import shutil
@@ -193,9 +195,26 @@ class Feeds(compare.Bench):
         print("restart: kill -9 to the first page of %d rows: %s ms; limit 1000, goal 150: %s" % (
             total, ", ".join("%.0f" % (1000 * s) for s in took), "met" if max(took) <= 1 else "MISSED"), flush=True)
 
+    def follow_lines(self):
+        return ["curl", "-sN", "--cacert", os.path.join(self.hub, "http/ca.pem"), "-H", "Authorization: Bearer " +
+                self.token, "-H", "Accept: application/x-ndjson",
+                "https://localhost:%d/api/v1/events?follow=1&since=oldest&kind=server" % self.http]
+
+    def follow_bus(self):
+        """As a console does, by AMQP: verified, what comes twice dropped."""
+        folder, ctl = self.path("desk"), self.path("rabbitmqctl")
+        with open(ctl, "w", encoding="utf-8") as file:
+            file.write('#!/bin/sh\nexec bash "%s" ctl "%s" "$@"\n' % (compare.BROKER, self.path("broker")))
+        os.chmod(ctl, 0o755)
+        self.run("isthmus-hub", "noc", "add", "desk", "--state", self.hub, "--out", folder, "--rabbitmqctl", ctl)
+        return [os.path.join(self.options.bin, "isthmus"), "watch", "--bus", folder, "--since", "oldest", "--kind",
+                "server", "-f", "json"]
+
     def events(self, feeds):
         options = self.options
-        watchers = [Watcher(self, i) for i in range(options.watchers)]
+        watchers = [Watcher(self, self.follow_lines(), i) for i in range(options.watchers)]
+        watchers.append(Watcher(self, self.follow_bus(), "bus"))
+        watchers.append(CutWatcher(self))
         for watcher in watchers:
             watcher.ready.wait(30)
         start, cpu, broker = time.monotonic(), self.hub_cpu(), compare.cpu_of([self.pid])
@@ -223,22 +242,18 @@ class Feeds(compare.Bench):
 
 
 class Watcher(threading.Thread):
-    """One that follows by NDJSON: curl reads, Python counts."""
+    """One that follows in a process of its own; Python counts."""
 
-    def __init__(self, bench, number):
+    def __init__(self, bench, words, name):
         super().__init__(daemon=True)
-        self.n, self.gaps = 0, 0
+        self.n, self.gaps, self.name_of = 0, 0, name
         self.ready = threading.Event()
-        self.file = bench.path("watcher-%d" % number)
-        self.curl = subprocess.Popen(
-            ["curl", "-sN", "--cacert", os.path.join(bench.hub, "http/ca.pem"), "-H", "Authorization: Bearer " +
-             bench.token, "-H", "Accept: application/x-ndjson",
-             "https://localhost:%d/api/v1/events?follow=1&since=oldest&kind=server" % bench.http], stdout=subprocess.PIPE)
+        self.process = subprocess.Popen(words, stdout=subprocess.PIPE)
         self.start()
 
     def run(self):
         self.ready.set()
-        pipe, tail = self.curl.stdout, b""
+        pipe, tail = self.process.stdout, b""
         while True:
             piece = os.read(pipe.fileno(), 1 << 20)
             if not piece:
@@ -249,8 +264,52 @@ class Watcher(threading.Thread):
             tail = piece[-(len(MARK) - 1):]  # Too short to hold it: it may be cut in two there.
 
     def stop(self):
-        self.curl.kill()
-        self.curl.wait()
+        self.process.kill()
+        self.process.wait()
+
+
+class CutWatcher(threading.Thread):
+    """Server-Sent Events, cut off 100 times at random and taken up with Last-Event-ID: whole events count, once each."""
+
+    CUTS = 100
+    EVENT = re.compile(rb"id: (\d+)\nevent: ([^\n]*)\ndata: [^\n]*\n\n")
+
+    def __init__(self, bench):
+        super().__init__(daemon=True)
+        self.bench, self.n, self.gaps, self.place, self.n_cut, self.over = bench, 0, 0, 0, 0, False
+        self.ready = threading.Event()
+        self.random = random.Random(7)
+        self.start()
+
+    def run(self):
+        self.ready.set()
+        while not self.over:
+            connection = self.bench.connection()
+            connection.request("GET", "/api/v1/events/stream?kind=server", headers={
+                "Authorization": "Bearer " + self.bench.token, "Last-Event-ID": str(self.place)})
+            answer = connection.getresponse()
+            end = time.monotonic() + self.random.uniform(0.02, 0.2)
+            text = b""
+            try:
+                while not self.over and (self.n_cut >= self.CUTS or time.monotonic() < end):
+                    text = self.take(text + answer.read1(1 << 20))
+            except http.client.IncompleteRead:  # The hub is being ended.
+                self.over = True
+            self.n_cut += 1
+            connection.close()
+
+    def take(self, text):
+        """The rest that is no whole event yet."""
+        at = 0
+        for match in self.EVENT.finditer(text):
+            number, at = int(match[1]), match.end()
+            if number <= self.place or match[2] == b"gap":
+                self.gaps += 1  # Twice, or missing: neither may be.
+            self.place, self.n = number, self.n + (match[2] != b"gap")
+        return text[at:]
+
+    def stop(self):
+        self.over = True
 
 
 def main():
