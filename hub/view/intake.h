@@ -77,8 +77,8 @@ void intake_summary(struct intake *, const struct sites_site *,
                     struct intake_summary *ret);
 
 /* Asks the site how far it is, and waits until the view has come there: the
- * rows are then at least as new as the call. rc 0, or the desk's outcome, or
- * -ETIMEDOUT. */
+ * rows are then at least as new as the call. rc 0, or the desk's outcome, also
+ * where the site itself cannot read the kind, or -ETIMEDOUT. */
 struct intake_wait {
     struct ist_op op; /* Prepared by the caller. */
     struct sites_site *site;
@@ -89,6 +89,7 @@ struct intake_wait {
     struct ist_arena arena;
     struct desk_call call;
     uint64_t epoch, position;
+    const char *why; /* It has no end to be waited for; NULL: it has. */
     LIST_ENTRY(intake_wait) sibling;
 };
 void intake_wait_start(struct intake *, struct intake_wait *);

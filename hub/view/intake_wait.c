@@ -46,6 +46,16 @@ static void try_wait(struct intake_wait *wait)
     }
 }
 
+/* A feed that stands still is as far as it says, and the site may be further.
+ */
+static void take_position(struct intake_wait *wait,
+                          const Isthmus__V1__KindPosition *says)
+{
+    wait->position = says->position;
+    wait->why =
+        says->trouble[0] ? ist_arena_strdup(&wait->arena, says->trouble) : NULL;
+}
+
 static int on_position(struct desk_call *call, const Isthmus__V1__Reply *reply)
 {
     struct intake_wait *wait = IST_CONTAINER(call, struct intake_wait, call);
@@ -53,9 +63,10 @@ static int on_position(struct desk_call *call, const Isthmus__V1__Reply *reply)
     if (!reply->feed)
         return 0;
     wait->epoch = reply->feed->epoch;
+    wait->why = "its agent does not feed this kind: see its policy";
     for (size_t i = 0; i < reply->feed->n_kinds; i++) {
         if (strcmp(reply->feed->kinds[i]->kind, wait->kind->name) == 0)
-            wait->position = reply->feed->kinds[i]->position;
+            take_position(wait, reply->feed->kinds[i]);
     }
     return 0;
 }
@@ -71,6 +82,9 @@ static void on_asked(struct ist_op *op)
         end_wait(wait, -ECANCELED);
     } else if (wait->epoch == 0) {
         ist_err_set(&wait->op.err, DESK_FAILED, "its agent tells no changes");
+        end_wait(wait, DESK_FAILED);
+    } else if (wait->why) {
+        ist_err_set(&wait->op.err, DESK_FAILED, "%s", wait->why);
         end_wait(wait, DESK_FAILED);
     } else {
         try_wait(wait);
@@ -93,6 +107,7 @@ void intake_wait_start(struct intake *intake, struct intake_wait *wait)
 
     wait->intake = intake;
     wait->epoch = wait->position = 0;
+    wait->why = NULL;
     wait->call = (struct desk_call){
         .site = wait->site, .arena = &wait->arena, .on_frame = on_position};
     ist_op_begin(&wait->op, cancel_wait);

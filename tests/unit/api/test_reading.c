@@ -352,9 +352,9 @@ static void test_a_hub_without_a_view_asks(void **state)
 
 /* Consistent */
 
-/* Says how far its feed is, to whoever asked. */
-static void tell_position(struct known *known, size_t site, uint64_t epoch,
-                          uint64_t position)
+/* Says how far its feed of a kind is, to whoever asked. */
+static void tell_feed(struct known *known, size_t site, uint64_t epoch,
+                      uint64_t position, const char *of, const char *trouble)
 {
     Isthmus__V1__Reply reply = ISTHMUS__V1__REPLY__INIT;
     Isthmus__V1__FeedState feed = ISTHMUS__V1__FEED_STATE__INIT;
@@ -366,14 +366,21 @@ static void tell_position(struct known *known, size_t site, uint64_t epoch,
         hall_run(known->hall, 2);
     assert_non_null(peer->call);
     assert_int_equal(peer->call->what_case, ISTHMUS__V1__CALL__WHAT_POSITION);
-    kind.kind = TEXT("server");
+    kind.kind = TEXT(of);
     kind.position = position;
+    kind.trouble = TEXT(trouble);
     feed.epoch = epoch;
     feed.n_kinds = 1;
     feed.kinds = kinds;
     reply.feed = &feed;
     reply.last = true;
     peer_reply(peer, &reply);
+}
+
+static void tell_position(struct known *known, size_t site, uint64_t epoch,
+                          uint64_t position)
+{
+    tell_feed(known, site, epoch, position, "server", "");
 }
 
 static bool is_answered(struct known *known)
@@ -467,6 +474,25 @@ static void test_consistent_with_those_that_cannot(void **state)
     assert_string_equal(ids(known), "sa-1 sa-3 sa-5 ");
     assert_site(known, 0, "stale", "");
     assert_int_equal(SA(known)->n_calls, 0);
+}
+
+/* The feed is where it is, but it stands still, or it is of other kinds: that
+ * is not all that the site has. */
+static void test_consistent_with_a_feed_that_is_held_back(void **state)
+{
+    static const char why[] = "feed.db: writing: No space left on device";
+    struct known *known = *state;
+    uint64_t begun = ist_loop_now(&known->hall->loop);
+
+    feed_both(known);
+    known_begin(known, "/api/v1/servers?sort=name&consistent=true");
+    tell_feed(known, 0, EPOCH, known->positions[0], "server", why);
+    tell_feed(known, 1, EPOCH, 3, "network", "");
+    known_finish(known);
+    assert_in_range(ist_loop_now(&known->hall->loop) - begun, 0, 4000);
+    assert_string_equal(ids(known), "sa-1 sb-2 sa-3 sb-4 sa-5 ");
+    assert_site(known, 0, "stale", why);
+    assert_site(known, 1, "stale", "does not feed this kind");
 }
 
 /* A client that leaves ends what it waited for. */
@@ -592,6 +618,7 @@ int main(void)
         KNOWN_TEST(test_consistent_with_a_feed_begun_anew),
         KNOWN_TEST(test_consistent_gives_up_before_its_caller_does),
         KNOWN_TEST(test_consistent_with_those_that_cannot),
+        KNOWN_TEST(test_consistent_with_a_feed_that_is_held_back),
         KNOWN_TEST(test_consistent_ends_with_its_client),
         KNOWN_TEST(test_an_age_is_said_well),
         KNOWN_TEST(test_one_object_from_the_view),

@@ -527,9 +527,15 @@ static void test_wait_for_a_site_that_goes(void **state)
     struct peer *peer = &box->hall->peers[0];
     Isthmus__V1__Reply reply = ISTHMUS__V1__REPLY__INIT;
     Isthmus__V1__FeedState feed = ISTHMUS__V1__FEED_STATE__INIT;
+    Isthmus__V1__KindPosition kind = ISTHMUS__V1__KIND_POSITION__INIT;
+    Isthmus__V1__KindPosition *kinds[] = {&kind};
     struct intake_wait wait;
 
+    kind.kind = TEXT("server");
+    kind.position = 1;
     feed.epoch = 9;
+    feed.n_kinds = 1;
+    feed.kinds = kinds;
     reply.feed = &feed;
     reply.last = true;
     start_wait(box, &wait);
