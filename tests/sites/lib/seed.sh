@@ -93,9 +93,22 @@ seed_port() { # NAME NETWORK
 	ensure_object neutron ports port "$1" "{\"network_id\": \"$(find_object neutron networks "$2")\"}" >/dev/null
 }
 
+volume_gone() { # NAME
+	[ -z "$(find_object cinder volumes "$1")" ]
+}
+
+# Cinder's scheduler hears of its back end once a minute, and gives a volume up after a minute: between the two one that
+# is made right after the start may fail, and is made again.
 seed_volume() { # NAME SIZE [SERVER]: attached to SERVER
 	local volume server
-	volume=$(ensure_object cinder volumes volume "$1" "{\"size\": $2}")
+	for _ in 1 2 3; do
+		volume=$(ensure_object cinder volumes volume "$1" "{\"size\": $2}")
+		wait_status cinder volumes volume "$volume" '^(available|in-use|error)$'
+		[ "$(status_of cinder volumes volume "$volume")" = error ] || break
+		say "$S" "cinder had no back end for volume $1 yet, making it again"
+		api DELETE cinder "/volumes/$volume" >/dev/null
+		wait_until 60 "$S: volume $1 is not deleted" volume_gone "$1"
+	done
 	[ $# -gt 2 ] || return 0
 	wait_status cinder volumes volume "$volume" '^(available|in-use)$'
 	[ "$(status_of cinder volumes volume "$volume")" = available ] || return 0
