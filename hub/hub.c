@@ -157,6 +157,7 @@ static void on_up(struct ist_bus *bus)
     ist_log_info("hub", "connected to the bus");
     ist_notify_status(&hub->notify, "Connected to the bus, %zu sites",
                       sites_count(hub->sites));
+    sites_listen_anew(hub->sites);
     if (hub->intake)
         intake_up(hub->intake);
     if (hub->noc)

@@ -107,3 +107,13 @@ void sites_presence(struct sites *sites, struct sites_site *site,
     sites_set_state(site, presence->leaving ? SITES_ABSENT : SITES_PRESENT,
                     changes);
 }
+
+void sites_listen_anew(struct sites *sites)
+{
+    struct sites_site *site = NULL;
+
+    while ((site = sites_next(sites, site))) {
+        if (site->state == SITES_PRESENT)
+            sites_await_presence(site);
+    }
+}

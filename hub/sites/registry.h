@@ -130,6 +130,10 @@ void sites_admit(struct sites *, const char *name,
  * is cheap: it is one stat) and for SIGHUP. A scan under way is not doubled. */
 void sites_rescan(struct sites *);
 
+/* The hub could hear nobody for a while, and can again: a site that is present
+ * has a whole period from now on to be heard. */
+void sites_listen_anew(struct sites *);
+
 /* Ends; 'closed' (may be NULL) is called from the loop when the pool has let
  * go and everything is freed. */
 void sites_close(struct sites *, void (*closed)(void *owner));

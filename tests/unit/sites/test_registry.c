@@ -525,6 +525,15 @@ static void test_silence(void **state)
     assert_int_equal(hkg->changed_ms, ist_loop_wall(&box->loop));
     say(box, "hkg", &presence);
     assert_int_equal(hkg->state, SITES_PRESENT);
+    /* The hub was deaf itself: from then on, and only for one that is there. */
+    pass(box, SITES_ABSENT_MS - 10);
+    sites_listen_anew(box->sites);
+    pass(box, SITES_ABSENT_MS - 1);
+    assert_int_equal(hkg->state, SITES_PRESENT);
+    assert_int_equal(sites_find(box->sites, "lon")->state, SITES_ABSENT);
+    pass(box, 1);
+    assert_int_equal(hkg->state, SITES_ABSENT);
+    say(box, "hkg", &presence);
     /* A goodbye. */
     presence.leaving = true;
     say(box, "hkg", &presence);
