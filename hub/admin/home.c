@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 /* Words and hosts */
 
@@ -224,6 +225,19 @@ int admin_home_read(struct admin_home *home, struct ist_err *err)
         return ist_err_set(err, -EBADMSG, "%s/hub.json: damaged",
                            home->keys.dir);
     return admin_home_derive(home, err);
+}
+
+/* The lock */
+
+int admin_lock(const char *dir, struct ist_err *err)
+{
+    return ist_file_lock(dir, ".admin", err);
+}
+
+void admin_unlock(int *fd)
+{
+    if (*fd >= 0)
+        close(*fd);
 }
 
 /* Names in a folder */

@@ -6,8 +6,6 @@
 #include "base/sb.h"
 #include "codec/x509.h"
 
-#define ADMIN_LOCK ".admin"
-
 /* Days that certificates are valid. Those of sites are renewed by another
  * 'site add', those of NOC readers by another 'noc add', all others by another
  * 'setup'. */
@@ -16,6 +14,11 @@
 #define ADMIN_HUB_DAYS    90
 #define ADMIN_SITE_DAYS   30
 #define ADMIN_NOC_DAYS    90
+
+/* One command at a time works on the directory: a descriptor for
+ * admin_unlock(), or a fault. */
+int admin_lock(const char *dir, struct ist_err *err);
+void admin_unlock(int *fd);
 
 /* Fills paths, user and address from word, hosts and port. */
 int admin_home_derive(struct admin_home *, struct ist_err *err);

@@ -5,15 +5,13 @@
 #include "admin/commands.h"
 
 #include "admin/broker.h"
-#include "admin/home_priv.h"
 #include "admin/topology.h"
+#include "admin/verbs.h"
 #include "base/clock.h"
-#include "base/parse.h"
 #include "codec/armour.h"
 #include "codec/file.h"
 
 #include <errno.h>
-#include <getopt.h>
 #include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -45,28 +43,18 @@ static const char usage[] =
     "\n"
     "isthmus-events(7) says what is in the stream, and how to read it.\n";
 
-struct request {
-    const char *name, *dir, *out, *rabbitmqctl;
-    bool no_broker;
-    uint64_t now_ms;
-    char user[48]; /* "noc-NAME" */
-};
+#define USER_SIZE 48
 
-static void unlock(int *fd)
+/* On the broker. 'buf' has USER_SIZE bytes; returned. */
+static const char *user_of(const char *name, char *buf)
 {
-    if (*fd >= 0)
-        close(*fd);
-}
-
-static int misuse(const char *why)
-{
-    fprintf(stderr, "isthmus-hub noc: %s\n\n%s", why, usage);
-    return 2;
+    snprintf(buf, USER_SIZE, "noc-%s", name);
+    return buf;
 }
 
 /* The folder that is handed out */
 
-static int out_path(const struct request *request, const char *file,
+static int out_path(const struct admin_request *request, const char *file,
                     char path[PATH_MAX], struct ist_err *err)
 {
     int rc = ist_file_path(path, PATH_MAX, request->out, file);
@@ -75,7 +63,7 @@ static int out_path(const struct request *request, const char *file,
               : 0;
 }
 
-static int out_write(const struct request *request, const char *file,
+static int out_write(const struct admin_request *request, const char *file,
                      enum ist_file_care care, const void *data, size_t size,
                      struct ist_err *err)
 {
@@ -86,7 +74,7 @@ static int out_write(const struct request *request, const char *file,
 }
 
 /* The key that is there already, or a new one. */
-static int out_key(const struct request *request, struct ist_sb *key,
+static int out_key(const struct admin_request *request, struct ist_sb *key,
                    struct ist_err *err)
 {
     char path[PATH_MAX];
@@ -103,7 +91,7 @@ static int out_key(const struct request *request, struct ist_sb *key,
 
 /* The hub's root key as any TLS library reads it: RFC 8410, section 4. */
 static int out_root(const struct admin_home *home,
-                    const struct request *request, struct ist_err *err)
+                    const struct admin_request *request, struct ist_err *err)
 {
     static const uint8_t intro[] = {0x30, 0x2A, 0x30, 0x05, 0x06, 0x03,
                                     0x2B, 0x65, 0x70, 0x03, 0x21, 0x00};
@@ -120,14 +108,16 @@ static int out_root(const struct admin_home *home,
 
 /* Where to connect. The paths are relative to the file. */
 static int out_settings(const struct admin_home *home,
-                        const struct request *request, struct ist_err *err)
+                        const struct admin_request *request,
+                        struct ist_err *err)
 {
+    char user[USER_SIZE];
     json_t *json = json_pack(
         "{s:s, s:s, s:s, s:i, s:s, s:s, s:s, s:s, s:s, s:s, s:s}", "url",
         home->bus_url, "federation", home->keys.name, "host", home->broker_host,
         "port", (int) home->broker_port, "vhost", TOPOLOGY_VHOST, "user",
-        request->user, "queue", "noc.stream", "ca", "ca.pem", "certificate",
-        "cert.pem", "key", "key.pem", "hub", "hub.pem");
+        user_of(request->name, user), "queue", "noc.stream", "ca", "ca.pem",
+        "certificate", "cert.pem", "key", "key.pem", "hub", "hub.pem");
     char *dump =
         json ? json_dumps(json, JSON_INDENT(1) | JSON_PRESERVE_ORDER) : NULL;
     IST_CLEANUP(ist_sb_fini) struct ist_sb text;
@@ -145,19 +135,20 @@ static int out_settings(const struct admin_home *home,
 
 /* Adding */
 
-static int kept_path(const struct request *request, const char *file,
+static int kept_path(const struct admin_request *request, const char *file,
                      char path[96])
 {
     return snprintf(path, 96, "noc/%s%s", request->name, file);
 }
 
-static int issue(const struct admin_home *home, const struct request *request,
-                 const struct ist_sb *key, const struct ist_sb *ca,
-                 struct ist_sb *pem, struct ist_err *err)
+static int issue(const struct admin_home *home,
+                 const struct admin_request *request, const struct ist_sb *key,
+                 const struct ist_sb *ca, struct ist_sb *pem,
+                 struct ist_err *err)
 {
-    char uri[192], kept[96];
+    char uri[192], kept[96], user[USER_SIZE];
     const struct ist_x509_leaf leaf = {.use = IST_X509_CLIENT,
-                                       .cn = request->user,
+                                       .cn = user_of(request->name, user),
                                        .uri = uri,
                                        .now_ms = request->now_ms,
                                        .days = ADMIN_NOC_DAYS};
@@ -176,14 +167,15 @@ static int issue(const struct admin_home *home, const struct request *request,
         admin_is_fresh(pem, ca, key_hash, &leaf))
         return 0;
     ist_sb_reset(pem);
-    rc = ist_x509_request_make(key->data, key->len, request->user, &der, err);
+    rc = ist_x509_request_make(key->data, key->len, leaf.cn, &der, err);
     if (rc == 0)
         rc = admin_issue(home, "bus", der.data, der.len, &leaf, pem, err);
     return rc ? rc : admin_write(home, kept, false, pem, err);
 }
 
 static int make_folders(const struct admin_home *home,
-                        const struct request *request, struct ist_err *err)
+                        const struct admin_request *request,
+                        struct ist_err *err)
 {
     char path[PATH_MAX], kept[96];
     int rc = admin_path(home, "noc", path, err);
@@ -199,7 +191,7 @@ static int make_folders(const struct admin_home *home,
 }
 
 static int add_files(const struct admin_home *home,
-                     const struct request *request, struct ist_err *err)
+                     const struct admin_request *request, struct ist_err *err)
 {
     ADMIN_PEM key;
     ADMIN_PEM ca;
@@ -225,26 +217,24 @@ static int add_files(const struct admin_home *home,
     return rc ? rc : out_settings(home, request, err);
 }
 
-static const char *ctl(const struct request *request)
+static int tell_broker(const struct admin_request *request, struct ist_err *err)
 {
-    return request->rabbitmqctl ? request->rabbitmqctl : "rabbitmqctl";
-}
-
-static int tell_broker(const struct request *request, struct ist_err *err)
-{
+    char user[USER_SIZE];
     json_t *definitions = topology_definitions(
         &(struct topology_names){.nocs = &request->name, .n_nocs = 1}, false);
-    int rc = definitions
-                 ? broker_add_noc(ctl(request), request->user, definitions, err)
-                 : ist_err_set(err, -ENOMEM, "out of memory");
+    int rc = definitions ? broker_add_noc(request->rabbitmqctl,
+                                          user_of(request->name, user),
+                                          definitions, err)
+                         : ist_err_set(err, -ENOMEM, "out of memory");
 
     json_decref(definitions);
     return rc;
 }
 
-static int run_add(const struct admin_home *home, const struct request *request,
-                   struct ist_err *err)
+static int run_add(const struct admin_home *home,
+                   const struct admin_request *request, struct ist_err *err)
 {
+    char user[USER_SIZE];
     int rc = add_files(home, request, err);
 
     if (rc == 0)
@@ -259,15 +249,15 @@ static int run_add(const struct admin_home *home, const struct request *request,
            "there:\n"
            "       isthmus watch --bus FOLDER\n"
            "       any other AMQP client: isthmus-events(7)\n",
-           request->user, request->no_broker ? ", not on the broker yet" : "",
-           request->out);
+           user_of(request->name, user),
+           request->no_broker ? ", not on the broker yet" : "", request->out);
     return 0;
 }
 
 /* Listing and removing */
 
 static int run_list(const struct admin_home *home,
-                    const struct request *request, struct ist_err *err)
+                    const struct admin_request *request, struct ist_err *err)
 {
     struct admin_names nocs;
     int rc = admin_names(home, "noc", &nocs, err);
@@ -276,24 +266,24 @@ static int run_list(const struct admin_home *home,
     if (rc == 0)
         printf("%-32s  %-36s  %s\n", "NAME", "USER", "CERT. UNTIL");
     for (size_t i = 0; rc == 0 && i < nocs.n; i++) {
-        char path[96], until[IST_CLOCK_TEXT_SIZE] = "-", user[48];
+        char path[96], until[IST_CLOCK_TEXT_SIZE] = "-", user[USER_SIZE];
         struct ist_x509_info info;
         ADMIN_PEM pem;
 
         admin_pem_init(&pem);
         snprintf(path, sizeof(path), "noc/%s/cert.pem", nocs.names[i]);
-        snprintf(user, sizeof(user), "noc-%s", nocs.names[i]);
         if (admin_read(home, path, false, &pem, NULL) == 0 &&
             ist_x509_read(pem.data, pem.len, &info, NULL) == 0)
             ist_clock_text(info.not_after_ms, until);
-        printf("%-32s  %-36s  %.10s\n", nocs.names[i], user, until);
+        printf("%-32s  %-36s  %.10s\n", nocs.names[i],
+               user_of(nocs.names[i], user), until);
     }
     admin_names_free(&nocs);
     return rc;
 }
 
-static int forget(const struct admin_home *home, const struct request *request,
-                  struct ist_err *err)
+static int forget(const struct admin_home *home,
+                  const struct admin_request *request, struct ist_err *err)
 {
     char kept[96], path[PATH_MAX];
     int rc;
@@ -315,12 +305,14 @@ static int forget(const struct admin_home *home, const struct request *request,
 
 /* The broker first: as long as it has the user, the name must be listed. */
 static int run_remove(const struct admin_home *home,
-                      const struct request *request, struct ist_err *err)
+                      const struct admin_request *request, struct ist_err *err)
 {
+    char user[USER_SIZE];
     int rc = 0;
 
     if (!request->no_broker)
-        rc = broker_remove_noc(ctl(request), request->user, err);
+        rc = broker_remove_noc(request->rabbitmqctl,
+                               user_of(request->name, user), err);
     if (rc == 0)
         rc = forget(home, request, err);
     if (rc == 0)
@@ -333,106 +325,16 @@ static int run_remove(const struct admin_home *home,
 
 /* The command line */
 
-static const struct verb {
-    const char *name;
-    bool is_named, has_out;
-    int (*run)(const struct admin_home *, const struct request *,
-               struct ist_err *);
-} verbs[] = {
-    {"add", true, true, run_add},
-    {"list", false, false, run_list},
-    {"remove", true, false, run_remove},
+static const struct admin_verb verbs[] = {
+    {"add", 1, "one name is needed", true, run_add},
+    {"list", 0, "list takes no names", false, run_list},
+    {"remove", 1, "one name is needed", false, run_remove},
 };
-
-static int run(const struct verb *verb, const struct request *request)
-{
-    struct admin_home home;
-    struct ist_err err;
-    int rc = admin_home_open(request->dir, &home, &err);
-
-    if (rc)
-        return admin_complain(&err);
-
-    IST_CLEANUP(unlock)
-    int lock = ist_file_lock(home.keys.dir, ADMIN_LOCK, &err);
-
-    rc = lock < 0 ? lock : verb->run(&home, request, &err);
-    admin_home_close(&home);
-    return rc ? admin_complain(&err) : 0;
-}
-
-static int check(const struct verb *verb, struct request *request, char **words,
-                 int n_words)
-{
-    if (n_words != verb->is_named)
-        return misuse(verb->is_named ? "one name is needed"
-                                     : "list takes no names");
-    if (verb->is_named) {
-        request->name = words[0];
-        if (!ist_parse_site_name(request->name))
-            return misuse("a name has 2 to 32 of a-z, 0-9 and '-', and is none "
-                          "of the bus's own words");
-        snprintf(request->user, sizeof(request->user), "noc-%s", request->name);
-    }
-    if (!request->dir)
-        return misuse("--state is needed");
-    if (verb->has_out && !request->out)
-        return misuse("--out is needed");
-    if (!verb->has_out && request->out)
-        return misuse("--out is for add");
-    if (request->rabbitmqctl && request->no_broker)
-        return misuse("--rabbitmqctl and --no-broker exclude each other");
-    return 0;
-}
-
-static const struct verb *find_verb(const char *name)
-{
-    for (size_t i = 0; i < IST_COUNT(verbs); i++) {
-        if (strcmp(verbs[i].name, name) == 0)
-            return &verbs[i];
-    }
-    return NULL;
-}
 
 int admin_noc_command(int argc, char **argv)
 {
-    static const struct option options[] = {
-        {"state", required_argument, NULL, 's'},
-        {"out", required_argument, NULL, 'o'},
-        {"rabbitmqctl", required_argument, NULL, 'c'},
-        {"no-broker", no_argument, NULL, 'n'},
-        {"help", no_argument, NULL, 'h'},
-        {NULL, 0, NULL, 0},
-    };
-    struct request request = {.now_ms = ist_clock_wall_ms()};
-    const struct verb *verb;
-    int c, rc;
+    static const struct admin_verbs noc = {"noc", usage, verbs,
+                                           IST_COUNT(verbs), false};
 
-    optind = 0;
-    while ((c = getopt_long(argc, argv, "", options, NULL)) != -1) {
-        switch (c) {
-        case 's':
-            request.dir = optarg;
-            break;
-        case 'o':
-            request.out = optarg;
-            break;
-        case 'c':
-            request.rabbitmqctl = optarg;
-            break;
-        case 'n':
-            request.no_broker = true;
-            break;
-        case 'h':
-            fputs(usage, stdout);
-            return 0;
-        default:
-            return misuse("unknown option, or one without its value");
-        }
-    }
-    verb = optind < argc ? find_verb(argv[optind]) : NULL;
-    if (!verb)
-        return misuse("add, list or remove?");
-    rc = check(verb, &request, argv + optind + 1, argc - optind - 1);
-    return rc ? rc : run(verb, &request);
+    return admin_verbs_command(&noc, argc, argv);
 }

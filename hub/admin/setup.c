@@ -45,12 +45,6 @@ struct setup {
     uint64_t now_ms;
 };
 
-static void unlock(int *fd)
-{
-    if (*fd >= 0)
-        close(*fd);
-}
-
 /* Directories and CAs */
 
 static int make_dirs(const struct admin_home *home, struct ist_err *err)
@@ -266,7 +260,7 @@ static int merge(struct admin_home *home, const struct setup *setup,
 static int make_all(struct admin_home *home, const struct setup *setup,
                     struct ist_err *err)
 {
-    IST_CLEANUP(unlock) int lock = ist_file_lock(setup->dir, ADMIN_LOCK, err);
+    IST_CLEANUP(admin_unlock) int lock = admin_lock(setup->dir, err);
     int rc;
 
     if (lock < 0)

@@ -6,13 +6,11 @@
 #include "admin/site_priv.h"
 #include "admin/topology.h"
 #include "base/clock.h"
-#include "base/parse.h"
 #include "codec/bundle.h"
 #include "codec/file.h"
 #include "codec/words.h"
 
 #include <errno.h>
-#include <getopt.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -40,18 +38,6 @@ static const char usage[] =
     "                      NAME' prints what it must be given\n"
     "  --bus-url URL       if this site reaches the broker by another "
     "address\n";
-
-static void unlock(int *fd)
-{
-    if (*fd >= 0)
-        close(*fd);
-}
-
-static int misuse(const char *why)
-{
-    fprintf(stderr, "isthmus-hub site: %s\n\n%s", why, usage);
-    return 2;
-}
 
 /* Listing */
 
@@ -81,8 +67,7 @@ static void print_site(const struct admin_home *home, const char *name)
 }
 
 static int run_list(const struct admin_home *home,
-                    const struct admin_site_request *request,
-                    struct ist_err *err)
+                    const struct admin_request *request, struct ist_err *err)
 {
     struct admin_names sites;
     int rc = admin_names(home, "sites", &sites, err);
@@ -101,8 +86,7 @@ static int run_list(const struct admin_home *home,
 /* Removing */
 
 static int put_away(const struct admin_home *home,
-                    const struct admin_site_request *request,
-                    struct ist_err *err)
+                    const struct admin_request *request, struct ist_err *err)
 {
     char uid[IST_ID_HEX_SIZE], from_name[64], to_name[64];
     char from[PATH_MAX], to[PATH_MAX];
@@ -154,8 +138,7 @@ static bool was_removed(const struct admin_home *home, const char *name)
 }
 
 static int run_remove(const struct admin_home *home,
-                      const struct admin_site_request *request,
-                      struct ist_err *err)
+                      const struct admin_request *request, struct ist_err *err)
 {
     int rc = put_away(home, request, err);
 
@@ -167,7 +150,7 @@ static int run_remove(const struct admin_home *home,
     if (rc == 0)
         rc = broker_write_definitions(home, err);
     if (rc == 0 && !request->no_broker)
-        rc = broker_remove_site(admin_site_ctl(request), request->name, err);
+        rc = broker_remove_site(request->rabbitmqctl, request->name, err);
     if (rc == 0)
         printf("removed %s%s\n", request->name,
                request->no_broker ? "; the broker still has its user and queues"
@@ -177,115 +160,16 @@ static int run_remove(const struct admin_home *home,
 
 /* The command line */
 
-static const struct verb {
-    const char *name;
-    int n_words; /* After the verb. */
-    int (*run)(const struct admin_home *, const struct admin_site_request *,
-               struct ist_err *);
-} verbs[] = {
-    {"add", 2, admin_site_add},
-    {"list", 0, run_list},
-    {"remove", 1, run_remove},
+static const struct admin_verb verbs[] = {
+    {"add", 2, "add takes a name and a bundle", true, admin_site_add},
+    {"list", 0, "list takes no names", false, run_list},
+    {"remove", 1, "remove takes one name", false, run_remove},
 };
-
-static int run(const struct verb *verb,
-               const struct admin_site_request *request)
-{
-    struct admin_home home;
-    struct ist_err err;
-    int rc = admin_home_open(request->dir, &home, &err);
-
-    if (rc)
-        return admin_complain(&err);
-
-    IST_CLEANUP(unlock)
-    int lock = ist_file_lock(home.keys.dir, ADMIN_LOCK, &err);
-
-    rc = lock < 0 ? lock : verb->run(&home, request, &err);
-    admin_home_close(&home);
-    return rc ? admin_complain(&err) : 0;
-}
-
-static int check(const struct verb *verb, struct admin_site_request *request,
-                 char **words, int n_words)
-{
-    if (n_words != verb->n_words)
-        return misuse(verb->n_words == 2   ? "add takes a name and a bundle"
-                      : verb->n_words == 1 ? "remove takes one name"
-                                           : "list takes no names");
-    if (n_words > 0)
-        request->name = words[0];
-    if (n_words > 1)
-        request->bundle = words[1];
-    if (request->name && !ist_parse_site_name(request->name))
-        return misuse("a site's name has 2 to 32 of a-z, 0-9 and '-', and is "
-                      "none of the bus's own words");
-    if (!request->dir)
-        return misuse("--state is needed");
-    if (verb->run == admin_site_add && !request->out)
-        return misuse("--out is needed");
-    if (request->bus_url && !ist_bundle_url_ok(request->bus_url))
-        return misuse("--bus-url: amqps://HOST[:PORT][/VHOST], without user "
-                      "and password");
-    if (request->rabbitmqctl && request->no_broker)
-        return misuse("--rabbitmqctl and --no-broker exclude each other");
-    return 0;
-}
-
-static const struct verb *find_verb(const char *name)
-{
-    for (size_t i = 0; i < IST_COUNT(verbs); i++) {
-        if (strcmp(verbs[i].name, name) == 0)
-            return &verbs[i];
-    }
-    return NULL;
-}
 
 int admin_site_command(int argc, char **argv)
 {
-    static const struct option options[] = {
-        {"state", required_argument, NULL, 's'},
-        {"out", required_argument, NULL, 'o'},
-        {"rabbitmqctl", required_argument, NULL, 'c'},
-        {"no-broker", no_argument, NULL, 'n'},
-        {"bus-url", required_argument, NULL, 'u'},
-        {"help", no_argument, NULL, 'h'},
-        {NULL, 0, NULL, 0},
-    };
-    struct admin_site_request request = {.now_ms = ist_clock_wall_ms()};
-    const struct verb *verb;
-    int c, rc;
+    static const struct admin_verbs site = {"site", usage, verbs,
+                                            IST_COUNT(verbs), true};
 
-    if (argc < 2)
-        return misuse("add, list or remove?");
-    optind = 0;
-    while ((c = getopt_long(argc, argv, "", options, NULL)) != -1) {
-        switch (c) {
-        case 's':
-            request.dir = optarg;
-            break;
-        case 'o':
-            request.out = optarg;
-            break;
-        case 'c':
-            request.rabbitmqctl = optarg;
-            break;
-        case 'n':
-            request.no_broker = true;
-            break;
-        case 'u':
-            request.bus_url = optarg;
-            break;
-        case 'h':
-            fputs(usage, stdout);
-            return 0;
-        default:
-            return misuse("unknown option, or one without its value");
-        }
-    }
-    verb = optind < argc ? find_verb(argv[optind]) : NULL;
-    if (!verb)
-        return misuse("add, list or remove?");
-    rc = check(verb, &request, argv + optind + 1, argc - optind - 1);
-    return rc ? rc : run(verb, &request);
+    return admin_verbs_command(&site, argc, argv);
 }

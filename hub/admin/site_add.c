@@ -213,7 +213,7 @@ static int write_out(const char *out, const struct ist_sb *text,
 }
 
 static int write_hub_bundle(const struct admin_home *home,
-                            const struct admin_site_request *request,
+                            const struct admin_request *request,
                             const struct ist_sb *certificate,
                             struct ist_err *err)
 {
@@ -247,14 +247,9 @@ static int write_hub_bundle(const struct admin_home *home,
     return write_out(request->out, &text, err);
 }
 
-const char *admin_site_ctl(const struct admin_site_request *request)
-{
-    return request->rabbitmqctl ? request->rabbitmqctl : "rabbitmqctl";
-}
-
 /* All that stays, then the broker, then what the site waits for. */
 static int add(const struct admin_home *home,
-               const struct admin_site_request *request,
+               const struct admin_request *request,
                const struct ist_bundle_site *bundle, struct ist_err *err)
 {
     json_t *definitions = NULL;
@@ -274,14 +269,14 @@ static int add(const struct admin_home *home,
     if (rc == 0)
         rc = broker_write_definitions(home, err);
     if (rc == 0 && !request->no_broker)
-        rc = broker_add_site(admin_site_ctl(request), bundle->name, definitions,
+        rc = broker_add_site(request->rabbitmqctl, bundle->name, definitions,
                              err);
     json_decref(definitions);
     return rc ? rc : write_hub_bundle(home, request, &certificate, err);
 }
 
 static void report(const struct admin_home *home,
-                   const struct admin_site_request *request,
+                   const struct admin_request *request,
                    const struct ist_bundle_site *bundle)
 {
     char site[IST_WORDS_SIZE], hub[IST_WORDS_SIZE], uid[IST_ID_UUID_SIZE];
@@ -300,7 +295,7 @@ static void report(const struct admin_home *home,
             strcmp(request->out, "-") == 0 ? "FILE" : request->out);
 }
 
-static int read_given(const struct admin_site_request *request,
+static int read_given(const struct admin_request *request,
                       struct ist_arena *arena, struct ist_bundle_site *ret,
                       struct ist_err *err)
 {
@@ -325,8 +320,7 @@ static int read_given(const struct admin_site_request *request,
 }
 
 int admin_site_add(const struct admin_home *home,
-                   const struct admin_site_request *request,
-                   struct ist_err *err)
+                   const struct admin_request *request, struct ist_err *err)
 {
     IST_CLEANUP(ist_arena_fini) struct ist_arena arena;
     struct ist_bundle_site bundle;

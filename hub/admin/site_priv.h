@@ -2,7 +2,7 @@
 #ifndef ADMIN_SITE_PRIV_H
 #define ADMIN_SITE_PRIV_H
 
-#include "admin/home_priv.h"
+#include "admin/verbs.h"
 #include "base/arena.h"
 #include "codec/bundle.h"
 
@@ -11,12 +11,6 @@
 
 #define ADMIN_SITE_NAME_SIZE 33
 #define ADMIN_SITE_ARENA     (512 * 1024) /* Of one bundle. */
-
-struct admin_site_request {
-    const char *name, *bundle, *dir, *out, *rabbitmqctl, *bus_url;
-    bool no_broker;
-    uint64_t now_ms;
-};
 
 /* site_files.c: what a site has in the directory of the hub. */
 
@@ -38,10 +32,7 @@ int admin_site_touch(const struct admin_home *home, uint64_t now_ms,
 
 /* site_add.c */
 
-const char *admin_site_ctl(const struct admin_site_request *request);
-
 int admin_site_add(const struct admin_home *home,
-                   const struct admin_site_request *request,
-                   struct ist_err *err);
+                   const struct admin_request *request, struct ist_err *err);
 
 #endif

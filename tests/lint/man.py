@@ -22,8 +22,8 @@ SETTINGS = {
 DAEMONS = {
     "isthmus-agent.8": ("agent/main.c", "agent/keys/command.c",
                         "lib/base/program.c", "lib/conf/start.c"),
-    "isthmus-hub.8": ("hub/main.c", "hub/admin/setup.c", "hub/admin/site.c",
-                      "hub/admin/noc.c", "hub/admin/topology_command.c",
+    "isthmus-hub.8": ("hub/main.c", "hub/admin/setup.c",
+                      "hub/admin/verbs.c", "hub/admin/topology_command.c",
                       "lib/base/program.c", "lib/conf/start.c"),
 }
 
