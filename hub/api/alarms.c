@@ -2,9 +2,9 @@
  * they do is done at once and written within moments; done twice it is done.
  */
 #include "api/api.h"
+#include "api/member.h"
 #include "api/problem.h"
 #include "api/query.h"
-#include "base/clock.h"
 #include "base/parse.h"
 #include "codec/json.h"
 #include "events/alarm.h"
@@ -18,28 +18,12 @@
 
 /* One as JSON */
 
-static void put_text(struct ist_sb *out, const char *name, const char *text)
-{
-    ist_sb_printf(out, ",\"%s\":", name);
-    ist_sb_json(out, text, strlen(text));
-}
-
-static void put_time(struct ist_sb *out, const char *name, uint64_t ms)
-{
-    char text[IST_CLOCK_TEXT_SIZE];
-
-    if (ms)
-        put_text(out, name, ist_clock_text(ms, text));
-    else
-        ist_sb_printf(out, ",\"%s\":null", name);
-}
-
 static void put_comment(struct ist_sb *out, const struct alarm_comment *comment)
 {
     ist_sb_puts(out, "{\"by\":");
     ist_sb_json(out, comment->by, strlen(comment->by));
-    put_time(out, "at", comment->at_ms);
-    put_text(out, "text", comment->text);
+    api_put_time(out, "at", comment->at_ms);
+    api_put_text(out, "text", comment->text);
     ist_sb_putc(out, '}');
 }
 
@@ -50,7 +34,7 @@ static void put_handling(struct ist_sb *out, const struct alarm *alarm)
     if (alarm->ack_ms) {
         ist_sb_puts(out, "{\"by\":");
         ist_sb_json(out, alarm->ack_by, strlen(alarm->ack_by));
-        put_time(out, "at", alarm->ack_ms);
+        api_put_time(out, "at", alarm->ack_ms);
         ist_sb_putc(out, '}');
     } else {
         ist_sb_puts(out, "null");
@@ -69,18 +53,18 @@ static void put_alarm(struct ist_sb *out, const struct alarm *alarm)
     const struct alarm_row *row = alarm_row(alarm->type);
 
     ist_sb_printf(out, "{\"id\":\"%" PRIu64 "\"", alarm->id);
-    put_text(out, "type", row->name);
-    put_text(out, "severity", alarm_severity_name(alarm->severity));
-    put_text(out, "state", alarm->cleared_ms ? "cleared" : "open");
-    put_text(out, "site", alarm->site);
-    put_text(out, "object", alarm->object);
-    put_text(out, "text", alarm->text);
-    put_text(out, "remedy", row->remedy);
+    api_put_text(out, "type", row->name);
+    api_put_text(out, "severity", alarm_severity_name(alarm->severity));
+    api_put_text(out, "state", alarm->cleared_ms ? "cleared" : "open");
+    api_put_text(out, "site", alarm->site);
+    api_put_text(out, "object", alarm->object);
+    api_put_text(out, "text", alarm->text);
+    api_put_text(out, "remedy", row->remedy);
     ist_sb_printf(out, ",\"runbook\":\"isthmus-alarms(7)#%s\"", row->name);
-    put_time(out, "raised_at", alarm->raised_ms);
-    put_time(out, "changed_at", alarm->changed_ms);
-    put_time(out, "cleared_at", alarm->cleared_ms);
-    put_time(out, "quiet_since", alarm->quiet_ms);
+    api_put_time(out, "raised_at", alarm->raised_ms);
+    api_put_time(out, "changed_at", alarm->changed_ms);
+    api_put_time(out, "cleared_at", alarm->cleared_ms);
+    api_put_time(out, "quiet_since", alarm->quiet_ms);
     ist_sb_printf(out, ",\"count\":%" PRIu64 ",\"flapping\":%s", alarm->count,
                   alarm->is_flapping ? "true" : "false");
     ist_sb_printf(out,
@@ -280,7 +264,7 @@ static void put_next(struct ist_sb *out, const struct ist_httpd_request *http,
     ist_sb_init(&next, 0);
     snprintf(marker, sizeof(marker), "%" PRIu64, id);
     api_query_next(&next, http->path, http->params, http->n_params, marker);
-    put_text(out, "next", ist_sb_text(&next));
+    api_put_text(out, "next", ist_sb_text(&next));
 }
 
 static void put_list(const struct api_request *request,
@@ -333,22 +317,13 @@ void api_list_alarms(const struct api_request *request)
 
 /* One */
 
-static bool has_params(struct ist_httpd_request *http)
-{
-    if (http->n_params)
-        api_problem_reply(http, API_BAD_PARAMETER, NULL,
-                          "'%.40s' is not a parameter of this request.",
-                          http->params[0].name);
-    return http->n_params > 0;
-}
-
 /* NULL: answered already. */
 static const struct alarm *find(const struct api_request *request)
 {
     const struct alarm *alarm = NULL;
     uint64_t id;
 
-    if (has_params(request->http) || !is_served(request))
+    if (api_has_params(request->http) || !is_served(request))
         return NULL;
     if (ist_parse_u64(request->word, 1, UINT64_MAX, &id))
         alarm = alarm_find(request->api->alarms, id);

@@ -211,6 +211,15 @@ void api_problem_page(struct ist_sb *out)
     ist_sb_puts(out, "</dl></html>\n");
 }
 
+bool api_has_params(struct ist_httpd_request *http)
+{
+    if (http->n_params)
+        api_problem_reply(http, API_BAD_PARAMETER, NULL,
+                          "'%.40s' is not a parameter of this request.",
+                          http->params[0].name);
+    return http->n_params > 0;
+}
+
 void api_problem_refuse(void *arg, struct ist_httpd_request *request,
                         int status, const char *reason)
 {

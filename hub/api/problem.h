@@ -57,6 +57,9 @@ void api_problem_reply(struct ist_httpd_request *, enum api_problem,
                        const struct api_sites *, const char *fmt, ...)
     IST_PRINTF(4, 5);
 
+/* Has a request that takes no parameters any? Then it is answered. */
+bool api_has_params(struct ist_httpd_request *);
+
 /* For refusals of the HTTP server itself, by their status. */
 void api_problem_refuse(void *arg, struct ist_httpd_request *, int status,
                         const char *reason);

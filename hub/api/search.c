@@ -1,6 +1,7 @@
 /* GET /api/v1/search: where is this id, name or address? Answered by the view
  * alone: whatever it knows, however old. */
 #include "api/api.h"
+#include "api/member.h"
 #include "api/problem.h"
 #include "api/query.h"
 #include "base/parse.h"
@@ -65,12 +66,6 @@ static const char *read_query(const struct ist_httpd_request *http,
     return NULL;
 }
 
-static void put_member(struct ist_sb *out, const char *name, const char *value)
-{
-    ist_sb_printf(out, ",\"%s\":", name);
-    ist_sb_json(out, value, strlen(value));
-}
-
 static void put_hit(struct ist_sb *out, const struct view_hit *hit)
 {
     IST_CLEANUP(ist_sb_fini) struct ist_sb href;
@@ -78,15 +73,15 @@ static void put_hit(struct ist_sb *out, const struct view_hit *hit)
     ist_sb_init(&href, 0);
     ist_sb_puts(out, "{\"site\":");
     ist_sb_json(out, hit->site, strlen(hit->site));
-    put_member(out, "kind", hit->kind->name);
-    put_member(out, "id", hit->id);
-    put_member(out, "name", hit->name);
-    put_member(out, "matched", hit->what);
-    put_member(out, "text", hit->text);
+    api_put_text(out, "kind", hit->kind->name);
+    api_put_text(out, "id", hit->id);
+    api_put_text(out, "name", hit->name);
+    api_put_text(out, "matched", hit->what);
+    api_put_text(out, "text", hit->text);
     ist_sb_printf(&href, "/api/v1/%s/", hit->kind->plural);
     api_query_encode(&href, hit->id);
     ist_sb_printf(&href, "?site=%s", hit->site);
-    put_member(out, "href", ist_sb_text(&href));
+    api_put_text(out, "href", ist_sb_text(&href));
     ist_sb_putc(out, '}');
 }
 

@@ -1,8 +1,8 @@
 /* GET /api/v1/sites and GET /api/v1/sites/{name}. The list is what the hub
  * knows from presence; the single site is also asked about its services. */
 #include "api/api.h"
+#include "api/member.h"
 #include "api/problem.h"
-#include "base/clock.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -10,22 +10,6 @@
 #include <string.h>
 
 #define PROBE_MS 3000
-
-static void put_text(struct ist_sb *out, const char *name, const char *text)
-{
-    ist_sb_printf(out, ",\"%s\":", name);
-    if (text)
-        ist_sb_json(out, text, strlen(text));
-    else
-        ist_sb_puts(out, "null");
-}
-
-static void put_time(struct ist_sb *out, const char *name, uint64_t ms)
-{
-    char text[IST_CLOCK_TEXT_SIZE];
-
-    put_text(out, name, ms ? ist_clock_text(ms, text) : NULL);
-}
 
 /* What of it the view holds. */
 static void put_view(struct ist_sb *out, const struct api *api,
@@ -62,14 +46,14 @@ static void put_site(struct ist_sb *out, const struct api *api,
 
     ist_sb_puts(out, "{\"name\":");
     ist_sb_json(out, site->name, strlen(site->name));
-    put_text(out, "uid", ist_id_uuid(&site->peer.uid, uid));
-    put_text(out, "state", sites_state_name(site->state));
-    put_time(out, "state_since", site->changed_ms);
-    put_time(out, "last_seen", site->heard_ms);
-    put_time(out, "agent_started", site->started_ms);
-    put_text(out, "agent_version", site->version[0] ? site->version : NULL);
-    put_text(out, "policy_mode",
-             site->policy_mode[0] ? site->policy_mode : NULL);
+    api_put_text(out, "uid", ist_id_uuid(&site->peer.uid, uid));
+    api_put_text(out, "state", sites_state_name(site->state));
+    api_put_time(out, "state_since", site->changed_ms);
+    api_put_time(out, "last_seen", site->heard_ms);
+    api_put_time(out, "agent_started", site->started_ms);
+    api_put_text(out, "agent_version", site->version[0] ? site->version : NULL);
+    api_put_text(out, "policy_mode",
+                 site->policy_mode[0] ? site->policy_mode : NULL);
     ist_sb_printf(out, ",\"open_calls\":%u,\"clock_offset_ms\":%lld",
                   site->open_calls, (long long) site->clock_offset_ms);
     put_view(out, api, site);
@@ -89,16 +73,6 @@ static void put_service_names(struct ist_sb *out, const struct sites_site *site)
     ist_sb_putc(out, ']');
 }
 
-/* Both requests take none. */
-static bool has_params(struct ist_httpd_request *http)
-{
-    if (http->n_params)
-        api_problem_reply(http, API_BAD_PARAMETER, NULL,
-                          "'%.40s' is not a parameter of this request",
-                          http->params[0].name);
-    return http->n_params > 0;
-}
-
 void api_list_sites(const struct api_request *request)
 {
     struct sites *sites = request->api->sites;
@@ -106,7 +80,7 @@ void api_list_sites(const struct api_request *request)
     struct ist_sb out;
     bool first = true;
 
-    if (has_params(request->http))
+    if (api_has_params(request->http))
         return;
     ist_sb_init(&out, 0);
     ist_sb_puts(&out, "{\"items\":[");
@@ -142,13 +116,13 @@ static void put_service(struct ist_sb *out, const Isthmus__V1__Service *service)
 {
     ist_sb_puts(out, "{\"name\":");
     ist_sb_json(out, service->name, strlen(service->name));
-    put_text(out, "min_version",
-             service->min_version[0] ? service->min_version : NULL);
-    put_text(out, "max_version",
-             service->max_version[0] ? service->max_version : NULL);
+    api_put_text(out, "min_version",
+                 service->min_version[0] ? service->min_version : NULL);
+    api_put_text(out, "max_version",
+                 service->max_version[0] ? service->max_version : NULL);
     ist_sb_printf(out, ",\"up\":%s,\"latency_ms\":%u",
                   service->up ? "true" : "false", service->latency_ms);
-    put_text(out, "detail", service->detail[0] ? service->detail : NULL);
+    api_put_text(out, "detail", service->detail[0] ? service->detail : NULL);
     ist_sb_putc(out, '}');
 }
 
@@ -176,7 +150,7 @@ static void on_probed(struct ist_op *op)
                       (unsigned long long) (call->heard_ms - call->sent_ms));
     else
         ist_sb_puts(&out, ",\"latency_ms\":null");
-    put_text(&out, "reason", op->rc ? op->err.text : NULL);
+    api_put_text(&out, "reason", op->rc ? op->err.text : NULL);
     put_services(&out, probing->reply);
     ist_sb_puts(&out, "}\n");
     api_reply_json(probing->http, 200, NULL, 0, &out);
@@ -212,7 +186,7 @@ void api_show_site(const struct api_request *request)
     struct sites_site *site = sites_find(request->api->sites, request->word);
     struct probing *probing;
 
-    if (has_params(request->http))
+    if (api_has_params(request->http))
         return;
     if (!site || site->state == SITES_REMOVED) {
         api_problem_reply(request->http, API_NOT_FOUND, NULL,

@@ -2,8 +2,8 @@
  * ordered is answered when it is on disk. A webhook's secret is shown when it
  * is made, and never again. */
 #include "api/api.h"
+#include "api/member.h"
 #include "api/problem.h"
-#include "base/clock.h"
 #include "base/parse.h"
 #include "events/webhook.h"
 
@@ -16,25 +16,9 @@
 
 /* One as JSON */
 
-static void put_text(struct ist_sb *out, const char *name, const char *text)
+static void put_some(struct ist_sb *out, const char *name, const char *text)
 {
-    ist_sb_printf(out, ",\"%s\":", name);
-    if (text && *text)
-        ist_sb_json(out, text, strlen(text));
-    else
-        ist_sb_puts(out, "null");
-}
-
-static void put_time(struct ist_sb *out, const char *name, uint64_t ms)
-{
-    char text[IST_CLOCK_TEXT_SIZE];
-
-    put_text(out, name, ms ? ist_clock_text(ms, text) : NULL);
-}
-
-static void put_number(struct ist_sb *out, const char *name, uint64_t n)
-{
-    ist_sb_printf(out, ",\"%s\":%" PRIu64, name, n);
+    api_put_text(out, name, text && *text ? text : NULL);
 }
 
 /* What it is, without its end. */
@@ -42,28 +26,28 @@ static void put_webhook(struct ist_sb *out, const struct webhooks *hooks,
                         const struct webhook *hook)
 {
     ist_sb_printf(out, "{\"id\":\"%" PRIu64 "\"", hook->id);
-    put_text(out, "url", hook->want.url);
-    put_text(out, "description", hook->want.description);
+    api_put_text(out, "url", hook->want.url);
+    put_some(out, "description", hook->want.description);
     for (size_t i = 0; events_filter_names[i]; i++)
-        put_text(out, events_filter_names[i],
+        put_some(out, events_filter_names[i],
                  events_filter_get(&hook->want.filter, events_filter_names[i]));
-    put_number(out, "batch", hook->want.batch_max);
-    put_text(out, "state",
-             hook->is_disabled  ? "disabled"
-             : hook->failing_ms ? "failing"
-                                : "active");
-    put_text(out, "reason", hook->reason);
-    put_time(out, "created_at", hook->created_ms);
-    put_time(out, "failing_since", hook->failing_ms);
-    put_time(out, "next_try_at", hook->retry_ms);
-    put_time(out, "delivered_at", hook->delivered_ms);
+    api_put_number(out, "batch", hook->want.batch_max);
+    api_put_text(out, "state",
+                 hook->is_disabled  ? "disabled"
+                 : hook->failing_ms ? "failing"
+                                    : "active");
+    put_some(out, "reason", hook->reason);
+    api_put_time(out, "created_at", hook->created_ms);
+    api_put_time(out, "failing_since", hook->failing_ms);
+    api_put_time(out, "next_try_at", hook->retry_ms);
+    api_put_time(out, "delivered_at", hook->delivered_ms);
     if (hook->status)
-        put_number(out, "last_status", (uint64_t) hook->status);
+        api_put_number(out, "last_status", (uint64_t) hook->status);
     else
         ist_sb_puts(out, ",\"last_status\":null");
-    put_number(out, "deliveries", hook->n_delivered);
-    put_number(out, "failures", hook->n_failed);
-    put_number(out, "behind", webhooks_behind(hooks, hook));
+    api_put_number(out, "deliveries", hook->n_delivered);
+    api_put_number(out, "failures", hook->n_failed);
+    api_put_number(out, "behind", webhooks_behind(hooks, hook));
 }
 
 /* With its secret, when that is its owner's to learn. */
@@ -79,7 +63,7 @@ static void reply_webhook(struct ist_httpd_request *http,
     ist_sb_init(&out, 0);
     put_webhook(&out, hooks, hook);
     if (with_secret)
-        put_text(&out, "secret", events_key_write(&hook->want.key, secret));
+        api_put_text(&out, "secret", events_key_write(&hook->want.key, secret));
     sodium_memzero(secret, sizeof(secret));
     ist_sb_puts(&out, "}\n");
     snprintf(place, sizeof(place), "/api/v1/webhooks/%" PRIu64, hook->id);
@@ -92,15 +76,11 @@ static bool is_served(const struct api_request *request)
 {
     struct ist_httpd_request *http = request->http;
 
-    if (http->n_params)
-        api_problem_reply(http, API_BAD_PARAMETER, NULL,
-                          "'%.40s' is not a parameter of this request.",
-                          http->params[0].name);
-    else if (!request->api->webhooks)
+    if (api_has_params(http))
+        return false;
+    if (!request->api->webhooks)
         api_problem_reply(http, API_BUSY, NULL, "This hub has no webhooks.");
-    else
-        return true;
-    return false;
+    return request->api->webhooks != NULL;
 }
 
 /* NULL: answered already. */
