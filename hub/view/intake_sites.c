@@ -176,9 +176,9 @@ void intake_summary(struct intake *intake, const struct sites_site *site,
     size_t n;
     const struct ist_kind *kinds = ist_kinds(&n);
 
-    *ret = (struct intake_summary){.rows = 0};
+    *ret = (struct intake_summary){
+        .rows = view_count_site(intake->view, site->name)};
     for (size_t i = 0; i < n; i++) {
-        ret->rows += view_count(intake->view, site->name, &kinds[i]);
         intake_currency(intake, site, &kinds[i], now, &is);
         if (is.known && is.notified && is.age_ms != UINT64_MAX &&
             is.age_ms > ret->age_ms)

@@ -164,17 +164,23 @@ static int put_state(struct view *view, MDB_txn *txn, uint16_t kind,
     return mdb_put(txn, view->maps[VIEW_STATE], &k, &value, 0);
 }
 
-uint64_t view_count(struct view *view, const char *site,
-                    const struct ist_kind *kind)
+uint64_t view_count_site(struct view *view, const char *site)
 {
     struct view_state state;
+    uint64_t rows = 0;
     MDB_txn *txn;
+    size_t n;
+    const struct ist_kind *kinds = ist_kinds(&n);
 
     if (ist_tree_read(view->tree, &txn, NULL))
         return 0;
-    view_state_get(view, txn, view_kind_number(view, kind), site, &state);
+    for (size_t i = 0; i < n; i++) {
+        view_state_get(view, txn, view_kind_number(view, &kinds[i]), site,
+                       &state);
+        rows += state.n_rows;
+    }
     mdb_txn_abort(txn);
-    return state.n_rows;
+    return rows;
 }
 
 /* Writing one row */

@@ -107,7 +107,7 @@ int view_search(struct view *, const char *text, char *const *projects,
                 struct view_hit **ret, size_t *ret_n, bool *ret_more,
                 struct ist_err *err);
 
-/* Rows of a kind at a site. Cheap. */
-uint64_t view_count(struct view *, const char *site, const struct ist_kind *);
+/* Rows of a site, of all kinds. Cheap. */
+uint64_t view_count_site(struct view *, const char *site);
 
 #endif
