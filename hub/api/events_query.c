@@ -19,19 +19,6 @@ static int bad(struct reading *r, const char *name, const char *must)
     return ist_err_set(r->err, -EINVAL, "%s: %s", name, must);
 }
 
-/* A time, or a duration that lies before now. */
-static bool read_time(const struct reading *r, const char *value, uint64_t *ret)
-{
-    uint64_t ago;
-
-    if (ist_clock_parse(value, ret))
-        return true;
-    if (!ist_parse_ms(value, &ago))
-        return false;
-    *ret = ago < r->wall_ms ? r->wall_ms - ago : 0;
-    return true;
-}
-
 static int read_from(struct reading *r, const char *name, const char *value)
 {
     struct api_events_query *query = r->query;
@@ -41,7 +28,7 @@ static int read_from(struct reading *r, const char *name, const char *value)
         from = API_EVENTS_NOW;
     else if (strcmp(value, "oldest") == 0)
         from = API_EVENTS_OLDEST;
-    else if (!read_time(r, value, &query->from_ms))
+    else if (!ist_clock_parse_past(value, r->wall_ms, &query->from_ms))
         return bad(r, name,
                    "must be now, oldest, a time as 2026-11-25T08:00:00Z, or "
                    "how long ago, as 1h");
@@ -58,7 +45,7 @@ static int read_until(struct reading *r, const char *name, const char *value)
         r->query->until_ms = r->wall_ms + ahead;
         return 0;
     }
-    if (read_time(r, value, &r->query->until_ms))
+    if (ist_clock_parse_past(value, r->wall_ms, &r->query->until_ms))
         return 0;
     return bad(r, name,
                "must be a time as 2026-11-25T08:00:00Z, how long ago, as 1h, "

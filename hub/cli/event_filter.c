@@ -19,13 +19,6 @@ static int severity_rank(const char *name)
     return 0;
 }
 
-static const char *member(const json_t *event, const char *name)
-{
-    const char *text = json_string_value(json_object_get(event, name));
-
-    return text ? text : "";
-}
-
 static bool wants_any(const char *list)
 {
     return !list || !*list;
@@ -82,9 +75,10 @@ bool cli_event_filter_match(const struct cli_event_filter *filter,
 {
     const json_t *data = json_object_get(event, "data");
 
-    return severity_rank(member(event, "severity")) >= filter->severity &&
-           has(filter->site, member(event, "site")) &&
-           has(filter->kind, member(data, "kind")) &&
-           has(filter->project, member(event, "project")) &&
-           has_pattern(filter->type, member(event, "type"));
+    return severity_rank(cli_event_text(event, "severity")) >=
+               filter->severity &&
+           has(filter->site, cli_event_text(event, "site")) &&
+           has(filter->kind, cli_event_text(data, "kind")) &&
+           has(filter->project, cli_event_text(event, "project")) &&
+           has_pattern(filter->type, cli_event_text(event, "type"));
 }

@@ -26,7 +26,7 @@ static const char *colour_of(const char *severity)
     return "";
 }
 
-static const char *member(const json_t *event, const char *name)
+const char *cli_event_text(const json_t *event, const char *name)
 {
     const char *text = json_string_value(json_object_get(event, name));
 
@@ -58,18 +58,18 @@ const char *cli_event_type(const char *type, char *buf)
 
 static void put_event(struct cli_event_lines *lines, const json_t *event)
 {
-    const char *severity = member(event, "severity"), *colour = "";
+    const char *severity = cli_event_text(event, "severity"), *colour = "";
     char type[CLI_EVENT_TYPE_SIZE];
 
     if (lines->in_colour)
         colour = colour_of(severity);
     ist_sb_puts(&lines->out, colour);
-    put(&lines->out, member(event, "time"), 24);
-    put(&lines->out, member(event, "site"), 8);
+    put(&lines->out, cli_event_text(event, "time"), 24);
+    put(&lines->out, cli_event_text(event, "site"), 8);
     put(&lines->out, severity, 8);
-    put(&lines->out, cli_event_type(member(event, "type"), type), 24);
-    put(&lines->out, member(event, "subject"), 0);
-    put(&lines->out, member(json_object_get(event, "data"), "text"), 0);
+    put(&lines->out, cli_event_type(cli_event_text(event, "type"), type), 24);
+    put(&lines->out, cli_event_text(event, "subject"), 0);
+    put(&lines->out, cli_event_text(json_object_get(event, "data"), "text"), 0);
     if (*colour)
         ist_sb_puts(&lines->out, "\033[0m");
     ist_sb_putc(&lines->out, '\n');
@@ -90,7 +90,8 @@ void cli_event_lines_put(struct cli_event_lines *lines, const json_t *event,
     if (lines->as_json) {
         ist_sb_add(&lines->out, json, size);
         ist_sb_putc(&lines->out, '\n');
-    } else if (strcmp(member(event, "type"), "io.isthmus.log.gap.v1") == 0) {
+    } else if (strcmp(cli_event_text(event, "type"), "io.isthmus.log.gap.v1") ==
+               0) {
         put_gap(lines, json_object_get(event, "data"));
     } else {
         put_event(lines, event);

@@ -29,6 +29,9 @@ void cli_event_lines_note(struct cli_event_lines *, const char *fmt, ...)
 /* To stdout: 0, -EPIPE when nobody reads there any more, or -EIO. */
 int cli_event_lines_flush(struct cli_event_lines *);
 
+/* A member that is text; "" when it is not there. Borrowed. */
+const char *cli_event_text(const json_t *event, const char *name);
+
 /* "io.isthmus.server.created.v1" is "server.created" to a person. 'buf' has
  * CLI_EVENT_TYPE_SIZE bytes; returned. */
 #define CLI_EVENT_TYPE_SIZE 160

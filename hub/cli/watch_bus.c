@@ -21,7 +21,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define STATEMENT    "application/vnd.isthmus.events.v1"
 #define TICK_MS      100
 #define CONNECT_MS   15000 /* The first time; later it is tried for ever. */
 #define IDLE_MS      1000  /* Nothing more comes of what was asked for. */
@@ -129,19 +128,17 @@ static bool is_the_hubs(struct watch *watch,
            decode(header(message, "isthmus-signature"), signature,
                   sizeof(signature), &size) &&
            size == sizeof(signature) &&
-           ist_statement_verify(STATEMENT, message->body, message->size,
-                                signature, watch->signer);
+           ist_statement_verify(IST_STATEMENT_EVENTS, message->body,
+                                message->size, signature, watch->signer);
 }
 
 /* Events */
 
 static uint64_t number(const json_t *event, const char *name)
 {
-    const char *text = json_string_value(json_object_get(event, name));
     uint64_t value = 0;
 
-    if (text)
-        ist_parse_u64(text, 0, UINT64_MAX, &value);
+    ist_parse_u64(cli_event_text(event, name), 0, UINT64_MAX, &value);
     return value;
 }
 
@@ -165,10 +162,10 @@ static struct origin *origin_of(struct watch *watch, const char *name)
 /* Not seen before? And is there a hole before it? */
 static bool is_new(struct watch *watch, const json_t *event)
 {
-    const char *name = json_string_value(json_object_get(event, "origin"));
+    const char *name = cli_event_text(event, "origin");
     uint64_t epoch = number(event, "epoch");
     uint64_t sequence = number(event, "sequence");
-    struct origin *origin = name ? origin_of(watch, name) : NULL;
+    struct origin *origin = *name ? origin_of(watch, name) : NULL;
 
     if (!origin || !sequence)
         return true;
@@ -187,13 +184,13 @@ static bool is_new(struct watch *watch, const json_t *event)
 
 static void take_event(struct watch *watch, const json_t *event)
 {
-    const char *time = json_string_value(json_object_get(event, "time"));
     uint64_t when = 0;
     char *text;
 
     if (!is_new(watch, event))
         return;
-    if (time && ist_clock_parse(time, &when) && when > watch->until_ms) {
+    if (ist_clock_parse(cli_event_text(event, "time"), &when) &&
+        when > watch->until_ms) {
         end(watch, CLI_OK);
         return;
     }
@@ -437,19 +434,6 @@ static int read_folder(struct watch *watch)
 
 /* Times */
 
-/* A time, or how long ago; wall milliseconds. */
-static bool read_time(const char *text, uint64_t now, uint64_t *ret)
-{
-    uint64_t ago;
-
-    if (ist_clock_parse(text, ret))
-        return true;
-    if (!ist_parse_ms(text, &ago))
-        return false;
-    *ret = ago < now ? now - ago : 0;
-    return true;
-}
-
 /* As the broker takes it: a word, or "90s", how long ago. */
 static int read_since(struct watch *watch, const char *text, uint64_t now)
 {
@@ -463,7 +447,7 @@ static int read_since(struct watch *watch, const char *text, uint64_t now)
         snprintf(watch->offset, sizeof(watch->offset), "first");
         return 0;
     }
-    if (!read_time(text, now, &since))
+    if (!ist_clock_parse_past(text, now, &since))
         return cli_fail(CLI_USAGE,
                         "--since: must be oldest, a time as "
                         "2026-11-25T08:00:00Z, or how long ago, as 1h");
@@ -484,7 +468,7 @@ static int read_until(struct watch *watch, const char *text, uint64_t now)
         return 0;
     if (*text == '+' && ist_parse_ms(text + 1, &ahead))
         watch->until_ms = now + ahead;
-    else if (!read_time(text, now, &watch->until_ms))
+    else if (!ist_clock_parse_past(text, now, &watch->until_ms))
         return cli_fail(CLI_USAGE,
                         "--until: must be a time as 2026-11-25T08:00:00Z, how "
                         "long ago, as 1h, or how long from now, as +1h");

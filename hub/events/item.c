@@ -6,6 +6,7 @@
 #include "base/utf8.h"
 
 #include <inttypes.h>
+#include <stdio.h>
 #include <string.h>
 
 #define TIME_MAX_MS                                                            \
@@ -70,15 +71,21 @@ static void put_member(struct ist_sb *out, const char *name, const char *text)
     ist_sb_json(out, text, strlen(text));
 }
 
+char *events_item_id(const struct events_item *item, char *buf)
+{
+    snprintf(buf, EVENTS_ID_SIZE, "%s:%" PRIu64 ":%" PRIu64, item->origin,
+             item->epoch, item->sequence);
+    return buf;
+}
+
 /* Extension attributes are lower case letters and digits: CloudEvents 1.0,
  * "Attribute Naming". 'sequence' is its extension of that name. */
 static void put_cloud_event(struct ist_sb *out, const struct events_item *item)
 {
-    char time[IST_CLOCK_TEXT_SIZE];
+    char time[IST_CLOCK_TEXT_SIZE], id[EVENTS_ID_SIZE];
 
-    ist_sb_printf(
-        out, "{\"specversion\":\"1.0\",\"id\":\"%s:%" PRIu64 ":%" PRIu64 "\"",
-        item->origin, item->epoch, item->sequence);
+    ist_sb_printf(out, "{\"specversion\":\"1.0\",\"id\":\"%s\"",
+                  events_item_id(item, id));
     ist_sb_printf(out, ",\"source\":\"/sites/%s/%s\"", item->site,
                   item->service);
     ist_sb_printf(out, ",\"type\":\"io.isthmus.%s.%s.v1\"", item->kind,

@@ -7,6 +7,11 @@
 #include "base/sb.h"
 #include "events/log.h"
 
+/* "hkg:7:41": the id of the CloudEvent, whoever sees it. 'buf' has
+ * EVENTS_ID_SIZE bytes; returned. */
+#define EVENTS_ID_SIZE 112
+char *events_item_id(const struct events_item *, char *buf);
+
 /* Appends the record of an item whose id is given, its CloudEvent included.
  * Text is cut to what events_item says and made harmless on the way. The
  * builder's error tells of memory. */

@@ -84,11 +84,6 @@ static void merge_word(struct batch *batch, size_t i, const char *word)
         snprintf(have, WORD_MAX + 1, "_");
 }
 
-static bool is_full(const struct noc *noc)
-{
-    return noc->n_batches == WINDOW_BATCHES || noc->n_bytes >= WINDOW_BYTES;
-}
-
 static struct batch *batch_begin(struct noc *noc, const char *site)
 {
     struct batch *batch = &noc->batches[noc->n_batches++];
@@ -110,7 +105,7 @@ static struct batch *batch_of(struct noc *noc, const struct events_item *item)
     batch = RB_FIND(batches, &noc->by_site, &want);
     if (batch && batch->n_events < NOC_BATCH_MAX)
         return batch;
-    if (is_full(noc))
+    if (noc->n_batches == WINDOW_BATCHES)
         return NULL;
     if (batch)
         RB_REMOVE(batches, &noc->by_site, batch);
@@ -181,8 +176,8 @@ static int batch_finish(struct batch *batch)
     ist_sb_putc(&batch->body, ']');
     if (batch->body.rc)
         return batch->body.rc;
-    rc = ist_statement_sign(NOC_STATEMENT, batch->body.data, batch->body.len,
-                            batch->noc->secret, signature);
+    rc = ist_statement_sign(IST_STATEMENT_EVENTS, batch->body.data,
+                            batch->body.len, batch->noc->secret, signature);
     if (rc == 0)
         sodium_bin2base64(batch->signature, sizeof(batch->signature), signature,
                           sizeof(signature), sodium_base64_VARIANT_ORIGINAL);

@@ -6,7 +6,7 @@
  *
  *   key      site.service.kind.action.severity; '_' where a batch differs
  *   headers  isthmus-signature   Ed25519 over the body as a statement
- *                                (codec/statement.h) of type NOC_STATEMENT
+ *                                (codec/statement.h) of events
  *            isthmus-delegation  by which the hub's root key lets the signing
  *                                key speak (codec/delegation.h)
  *            Both in base64.
@@ -25,7 +25,6 @@
 #define NOC_PLACE        "noc"
 #define NOC_EXCHANGE     "x.noc"
 #define NOC_CONTENT_TYPE "application/cloudevents-batch+json"
-#define NOC_STATEMENT    "application/vnd.isthmus.events.v1"
 #define NOC_BATCH_MAX    64
 
 struct noc;

@@ -20,7 +20,7 @@ struct hook {
     /* The delivery under way, or to be tried again. */
     struct ist_sb body;
     uint64_t window_end; /* Place behind it. */
-    char delivery[160];  /* Its webhook-id; "": there is none. */
+    char delivery[240];  /* Its webhook-id; "": there is none. */
     const char *content_type;
     struct ist_sb signature;
     char headers[5][512];

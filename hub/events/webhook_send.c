@@ -5,6 +5,7 @@
 #include "base/log.h"
 #include "base/parse.h"
 #include "base/rand.h"
+#include "events/item.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -42,18 +43,8 @@ static void turn_in(struct hook *hook, uint64_t ms)
 struct window {
     struct hook *hook;
     uint64_t n, last;
-    char first_id[96], last_id[96];
+    char first_id[EVENTS_ID_SIZE], last_id[EVENTS_ID_SIZE];
 };
-
-/* The event's own id; those of the log are short. */
-static void note_id(struct window *window, const struct events_item *item)
-{
-    snprintf(window->last_id, sizeof(window->last_id),
-             "%s:%" PRIu64 ":%" PRIu64, item->origin, item->epoch,
-             item->sequence);
-    if (window->n == 0)
-        memcpy(window->first_id, window->last_id, sizeof(window->first_id));
-}
 
 static bool take(void *arg, const struct events_item *item)
 {
@@ -63,7 +54,7 @@ static bool take(void *arg, const struct events_item *item)
     if (window->n == hook->pub.want.batch_max || hook->body.len >= BODY_MAX)
         return false;
     if (events_filter_match(&hook->pub.want.filter, item)) {
-        note_id(window, item);
+        events_item_id(item, window->n ? window->last_id : window->first_id);
         if (window->n++)
             ist_sb_putc(&hook->body, ',');
         ist_sb_add(&hook->body, item->json.data, item->json.size);
@@ -101,7 +92,7 @@ static int take_events(struct hook *hook, struct ist_err *err)
     if (window.n == 1)
         snprintf(hook->delivery, sizeof(hook->delivery), "%s", window.first_id);
     else if (window.n)
-        snprintf(hook->delivery, sizeof(hook->delivery), "%.70s..%.70s",
+        snprintf(hook->delivery, sizeof(hook->delivery), "%.110s..%.110s",
                  window.first_id, window.last_id);
     return 0;
 }

@@ -1,5 +1,6 @@
 #include "base/clock.h"
 
+#include "base/parse.h"
 #include "base/scope.h"
 
 #include <stdio.h>
@@ -120,5 +121,17 @@ bool ist_clock_parse(const char *text, uint64_t *ret_ms)
     if (tm.tm_mon != value[1] - 1 || seconds < zone) /* February 30. */
         return false;
     *ret_ms = (uint64_t) (seconds - zone) * 1000 + ms;
+    return true;
+}
+
+bool ist_clock_parse_past(const char *text, uint64_t now_ms, uint64_t *ret_ms)
+{
+    uint64_t ago;
+
+    if (ist_clock_parse(text, ret_ms))
+        return true;
+    if (!ist_parse_ms(text, &ago))
+        return false;
+    *ret_ms = ago < now_ms ? now_ms - ago : 0;
     return true;
 }

@@ -24,5 +24,7 @@ char *ist_clock_text(uint64_t wall_ms, char *buf);
 /* RFC 3339, as "2026-11-25T08:00:00.123Z" or with "+08:00"; all of the text.
  * Untouched when false. */
 bool ist_clock_parse(const char *text, uint64_t *ret_ms);
+/* The same, or a duration that lies before 'now_ms': "1h" is an hour ago. */
+bool ist_clock_parse_past(const char *text, uint64_t now_ms, uint64_t *ret_ms);
 
 #endif

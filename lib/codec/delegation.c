@@ -69,9 +69,6 @@ bool ist_delegation_sealing_key_ok(const uint8_t key[32])
 
 /* Signing */
 
-/* The root signs nothing else. */
-#define TYPE "application/vnd.isthmus.delegation.v1"
-
 static size_t pack_body(const struct ist_delegation *d, uint8_t *buf)
 {
     Isthmus__V1__Delegation message = ISTHMUS__V1__DELEGATION__INIT;
@@ -106,8 +103,8 @@ void ist_delegation_sign(const struct ist_delegation *d,
 
     message.delegation.data = body;
     message.delegation.len = pack_body(d, body);
-    rc = ist_statement_sign(TYPE, body, message.delegation.len, root_secret,
-                            signature);
+    rc = ist_statement_sign(IST_STATEMENT_DELEGATION, body,
+                            message.delegation.len, root_secret, signature);
     if (rc) {
         out->rc = rc;
         return;
@@ -133,9 +130,9 @@ static bool is_signed(const Isthmus__V1__SignedDelegation *message,
                       const uint8_t root[32])
 {
     return message->signature.len == crypto_sign_BYTES &&
-           ist_statement_verify(TYPE, message->delegation.data,
-                                message->delegation.len,
-                                message->signature.data, root);
+           ist_statement_verify(
+               IST_STATEMENT_DELEGATION, message->delegation.data,
+               message->delegation.len, message->signature.data, root);
 }
 
 /* The bits of the kinds named; 0 when one is unknown or named twice. */

@@ -9,9 +9,12 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* 'type' is a media type: "application/vnd.isthmus.delegation.v1". 0, or
- * -ENOMEM.
- */
+/* What is signed: a delegation, by a root key; a batch of CloudEvents, by the
+ * hub. */
+#define IST_STATEMENT_DELEGATION "application/vnd.isthmus.delegation.v1"
+#define IST_STATEMENT_EVENTS     "application/vnd.isthmus.events.v1"
+
+/* 'type' is one of these. 0, or -ENOMEM. */
 int ist_statement_sign(const char *type, const void *body, size_t size,
                        const uint8_t secret[crypto_sign_SECRETKEYBYTES],
                        uint8_t ret[crypto_sign_BYTES]);

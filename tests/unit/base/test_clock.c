@@ -68,6 +68,13 @@ static void test_parse(void **state)
     for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
         assert_false(ist_clock_parse(bad[i], &ms));
     assert_int_equal(ms, 7);
+    assert_true(ist_clock_parse_past("1970-01-01T00:00:02Z", 1, &ms));
+    assert_int_equal(ms, 2000);
+    assert_true(ist_clock_parse_past("10s", 90000, &ms));
+    assert_int_equal(ms, 80000);
+    assert_true(ist_clock_parse_past("1h", 90000, &ms));
+    assert_int_equal(ms, 0);
+    assert_false(ist_clock_parse_past("soon", 90000, &ms));
 }
 
 static void test_readings(void **state)

@@ -86,10 +86,10 @@ static void check_headers(struct box *box,
                           sodium_base64_VARIANT_ORIGINAL),
         0);
     assert_int_equal(size, crypto_sign_BYTES);
-    assert_true(ist_statement_verify(NOC_STATEMENT, message->body,
+    assert_true(ist_statement_verify(IST_STATEMENT_EVENTS, message->body,
                                      message->size, bytes, box->key));
     bytes[5] ^= 1;
-    assert_false(ist_statement_verify(NOC_STATEMENT, message->body,
+    assert_false(ist_statement_verify(IST_STATEMENT_EVENTS, message->body,
                                       message->size, bytes, box->key));
     assert_string_equal(message->headers[1].name, "isthmus-delegation");
     assert_int_equal(
