@@ -44,22 +44,24 @@ RB_GENERATE_INTERNAL(desk_calls, desk_call, node, call_cmp,
 
 /* Ending a call */
 
+/* One that its caller ends, having heard enough, was answered; one that it ends
+ * before that is neither. */
+static void note_outcome(const struct desk_call *call)
+{
+    if (call->op.rc == 0 || (call->op.rc == -ECANCELED && call->heard_ms))
+        call->site->n_answered++;
+    else if (call->op.rc != -ECANCELED)
+        call->site->n_failed++;
+}
+
 static void settle(struct desk_call *call)
 {
     if (call->publishing) {
         ist_op_cancel(&call->publish.op, -ECANCELED);
         return;
     }
-    ist_op_finish(&call->op, call->end_rc);
-}
-
-/* One that its caller ends, having heard enough, was answered. */
-static void note_outcome(struct desk_call *call, int rc)
-{
-    if (rc == 0 || (rc == -ECANCELED && call->heard_ms))
-        call->site->n_answered++;
-    else if (rc != -ECANCELED || call->op.reason != -ECANCELED)
-        call->site->n_failed++;
+    ist_op_finish(&call->op, call->end_rc); /* 'rc' is the reason now. */
+    note_outcome(call);
 }
 
 static void note_latency(struct desk_call *call, uint64_t now)
@@ -74,7 +76,6 @@ static void end(struct desk_call *call, int rc)
 {
     if (call->ended)
         return;
-    note_outcome(call, rc);
     call->ended = true;
     call->end_rc = rc;
     RB_REMOVE(desk_calls, &call->desk->calls, call);

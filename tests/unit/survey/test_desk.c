@@ -209,6 +209,39 @@ static void test_the_deadline_ends_it_and_tells_the_site(void **state)
     assert_ended(&asked, -ETIMEDOUT);
 }
 
+/* What operators are shown of a site: answered, failed, how soon. */
+static void test_outcomes_are_counted(void **state)
+{
+    struct hall *hall = *state;
+    struct asked asked;
+    const struct sites_site *site;
+
+    ask(hall, &asked);
+    site = asked.call.site;
+    peer_rows(&hall->peers[0], 0, true, 0, 2);
+    assert_ended(&asked, 0);
+    assert_int_equal(site->n_answered, 1);
+    /* It began to answer, and was not done in time. */
+    ask_for(hall, &asked, 0, 300);
+    peer_rows(&hall->peers[0], 0, false, 0, 1);
+    hall_run(hall, 1000);
+    assert_ended(&asked, -ETIMEDOUT);
+    assert_int_equal(site->n_answered, 1);
+    assert_int_equal(site->n_failed, 1);
+    /* Who asked has heard enough; has gone away before anything came. */
+    ask(hall, &asked);
+    peer_rows(&hall->peers[0], 0, false, 0, 1);
+    ist_op_cancel(&asked.call.op, -ECANCELED);
+    hall_run(hall, 10);
+    assert_ended(&asked, -ECANCELED);
+    ask(hall, &asked);
+    ist_op_cancel(&asked.call.op, -ECANCELED);
+    hall_run(hall, 10);
+    assert_ended(&asked, -ECANCELED);
+    assert_int_equal(site->n_answered, 2);
+    assert_int_equal(site->n_failed, 1);
+}
+
 static void test_a_cancel_tells_the_site(void **state)
 {
     struct hall *hall = *state;
@@ -454,6 +487,7 @@ int main(void)
         T(test_another_request_s_answer_is_refused),
         T(test_another_site_s_answer_is_refused),
         T(test_the_deadline_ends_it_and_tells_the_site),
+        T(test_outcomes_are_counted),
         T(test_a_cancel_tells_the_site),
         T(test_a_cancel_before_the_confirm),
         T(test_a_site_that_waits_is_told_by_the_next_call),
