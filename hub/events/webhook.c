@@ -3,7 +3,6 @@
 #include "base/log.h"
 
 #include <assert.h>
-#include <curl/curl.h>
 #include <errno.h>
 #include <inttypes.h>
 #include <sodium.h>
@@ -34,19 +33,16 @@ const struct ist_row webhooks_rows[] = {
     IST_ROW_END,
 };
 
-static int compare_ids(const struct hook *a, const struct hook *b)
-{
-    return (a->pub.id > b->pub.id) - (a->pub.id < b->pub.id);
-}
-
-RB_GENERATE(hooks_by_id, hook, by_id, compare_ids)
-
 static struct hook *find(const struct webhooks *hooks, uint64_t id)
 {
-    struct hook want = {.pub = {.id = id}};
+    struct hook *hook;
 
-    return RB_FIND(hooks_by_id, (struct hooks_by_id *) (uintptr_t) &hooks->all,
-                   &want);
+    TAILQ_FOREACH(hook, &hooks->all, link)
+    {
+        if (hook->pub.id == id)
+            return hook;
+    }
+    return NULL;
 }
 
 static void tell(const struct webhooks *hooks, uint64_t id, const char *action,
@@ -127,7 +123,7 @@ static struct hook *hook_add(struct webhooks *hooks, const struct webhook *pub)
     ist_sb_init(&hook->record, 0);
     hook_name_place(pub->id, place);
     events_place_open(&hook->place, hooks->tree, hooks->log, place);
-    RB_INSERT(hooks_by_id, &hooks->all, hook);
+    TAILQ_INSERT_TAIL(&hooks->all, hook, link);
     hooks->n++;
     return hook;
 }
@@ -247,7 +243,7 @@ static void dropped(struct webhook_order *order, struct hook *hook)
     struct webhooks *hooks = order->hooks;
 
     tell(hooks, order->id, "deleted", EVENTS_NOTICE, "a webhook was deleted");
-    RB_REMOVE(hooks_by_id, &hooks->all, hook);
+    TAILQ_REMOVE(&hooks->all, hook, link);
     hooks->n--;
     hooks->n_gone++;
     hook->is_gone = true;
@@ -402,94 +398,6 @@ void webhooks_order(struct webhooks *hooks, struct webhook_order *order)
     }
 }
 
-/* URLs */
-
-static bool is_loopback_name(const char *host)
-{
-    size_t len = strlen(host);
-
-    while (len && host[len - 1] == '.')
-        len--;
-    return (len == 9 && strncasecmp(host, "localhost", 9) == 0) ||
-           (len > 10 && strncasecmp(host + len - 10, ".localhost", 10) == 0);
-}
-
-/* RFC 6761: such a name is the loopback address. */
-static bool may_lead_to(const struct webhooks *hooks, const char *host)
-{
-    char address[256];
-    size_t len = strlen(host);
-
-    if (is_loopback_name(host))
-        host = "127.0.0.1";
-    else if (host[0] == '[' && len > 2 && len < sizeof(address)) {
-        snprintf(address, sizeof(address), "%.*s", (int) len - 2, host + 1);
-        host = address;
-    }
-    return events_guard_allows_host(&hooks->guard, host);
-}
-
-static int check_parts(const struct webhooks *hooks, CURLU *url,
-                       struct ist_err *err)
-{
-    char *scheme = NULL, *host = NULL, *user = NULL, *fragment = NULL;
-    int rc = 0;
-
-    curl_url_get(url, CURLUPART_SCHEME, &scheme, 0);
-    curl_url_get(url, CURLUPART_HOST, &host, 0);
-    curl_url_get(url, CURLUPART_USER, &user, 0);
-    curl_url_get(url, CURLUPART_FRAGMENT, &fragment, 0);
-    if (!scheme || !host ||
-        (strcmp(scheme, "https") != 0 && strcmp(scheme, "http") != 0))
-        rc = ist_err_set(err, -EINVAL, "must begin with https://");
-    else if (strcmp(scheme, "http") == 0 && !hooks->conf.http)
-        rc = ist_err_set(err, -EINVAL,
-                         "must begin with https://: this hub sends nothing "
-                         "without TLS (webhooks.http)");
-    else if (user)
-        rc = ist_err_set(err, -EINVAL, "must have no user or password in it");
-    else if (fragment)
-        rc = ist_err_set(err, -EINVAL, "must have no '#' in it");
-    else if (!may_lead_to(hooks, host))
-        rc = ist_err_set(err, -EINVAL,
-                         "leads to an address that is not public, and that "
-                         "the hub's operator has not allowed "
-                         "(webhooks.networks)");
-    curl_free(scheme);
-    curl_free(host);
-    curl_free(user);
-    curl_free(fragment);
-    return rc;
-}
-
-int webhooks_check_url(const struct webhooks *hooks, const char *text,
-                       struct ist_err *err)
-{
-    CURLU *url = curl_url();
-    int rc;
-
-    if (!url)
-        return ist_err_set(err, -ENOMEM, "out of memory");
-    for (const char *c = text; *c; c++) {
-        if (*c <= ' ' || *c > '~') {
-            curl_url_cleanup(url);
-            return ist_err_set(err, -EINVAL,
-                               "must be of printable ASCII characters; others "
-                               "are written with %%");
-        }
-    }
-    if (strlen(text) >= WEBHOOK_URL_SIZE)
-        rc = ist_err_set(err, -EINVAL, "is longer than %d bytes",
-                         WEBHOOK_URL_SIZE - 1);
-    else if (curl_url_set(url, CURLUPART_URL, text, CURLU_NON_SUPPORT_SCHEME) !=
-             CURLUE_OK)
-        rc = ist_err_set(err, -EINVAL, "is no URL: write https://host/path");
-    else
-        rc = check_parts(hooks, url, err);
-    curl_url_cleanup(url);
-    return rc;
-}
-
 /* All of them */
 
 static void on_more(struct events_follower *follower)
@@ -497,7 +405,7 @@ static void on_more(struct events_follower *follower)
     struct webhooks *hooks = IST_CONTAINER(follower, struct webhooks, follower);
     struct hook *hook;
 
-    RB_FOREACH(hook, hooks_by_id, &hooks->all)
+    TAILQ_FOREACH(hook, &hooks->all, link)
     hook_go_on(hook);
 }
 
@@ -562,7 +470,7 @@ struct webhooks *webhooks_open(struct ist_tree *tree, struct events_log *log,
     hooks->log = log;
     hooks->conf = *conf;
     hooks->next_id = 1;
-    RB_INIT(&hooks->all);
+    TAILQ_INIT(&hooks->all);
     if (events_guard_init(&hooks->guard, conf->networks, err)) {
         ist_err_wrap(err, "webhooks.networks");
         free(hooks);
@@ -580,7 +488,7 @@ struct webhooks *webhooks_open(struct ist_tree *tree, struct events_log *log,
     }
     hooks->follower.more = on_more;
     events_log_follow(log, &hooks->follower);
-    RB_FOREACH(hook, hooks_by_id, &hooks->all)
+    TAILQ_FOREACH(hook, &hooks->all, link)
     hook_go_on(hook);
     return hooks;
 }
@@ -593,7 +501,7 @@ void webhooks_stop(struct webhooks *hooks)
         return;
     hooks->is_stopped = true;
     events_log_unfollow(&hooks->follower);
-    RB_FOREACH(hook, hooks_by_id, &hooks->all)
+    TAILQ_FOREACH(hook, &hooks->all, link)
     hook_stop(hook);
 }
 
@@ -601,8 +509,7 @@ bool webhooks_busy(const struct webhooks *hooks)
 {
     struct hook *hook;
 
-    RB_FOREACH(hook, hooks_by_id,
-               (struct hooks_by_id *) (uintptr_t) &hooks->all)
+    TAILQ_FOREACH(hook, &hooks->all, link)
     {
         if (hook_is_busy(hook))
             return true;
@@ -617,8 +524,8 @@ struct webhooks *webhooks_free(struct webhooks *hooks)
     if (!hooks)
         return NULL;
     assert(hooks->is_stopped && !webhooks_busy(hooks));
-    while ((hook = RB_ROOT(&hooks->all)) != NULL) {
-        RB_REMOVE(hooks_by_id, &hooks->all, hook);
+    while ((hook = TAILQ_FIRST(&hooks->all)) != NULL) {
+        TAILQ_REMOVE(&hooks->all, hook, link);
         hook_free(hook);
     }
     if (hooks->http)
@@ -629,11 +536,14 @@ struct webhooks *webhooks_free(struct webhooks *hooks)
 
 const struct webhook *webhooks_after(const struct webhooks *hooks, uint64_t id)
 {
-    struct hook want = {.pub = {.id = id + 1}}, *hook;
+    const struct hook *hook;
 
-    hook = RB_NFIND(hooks_by_id, (struct hooks_by_id *) (uintptr_t) &hooks->all,
-                    &want);
-    return hook ? &hook->pub : NULL;
+    TAILQ_FOREACH(hook, &hooks->all, link)
+    {
+        if (hook->pub.id > id)
+            return &hook->pub;
+    }
+    return NULL;
 }
 
 const struct webhook *webhooks_find(const struct webhooks *hooks, uint64_t id)
@@ -658,8 +568,7 @@ void webhooks_count(const struct webhooks *hooks, struct webhooks_counts *ret)
     struct hook *hook;
 
     *ret = hooks->counts;
-    RB_FOREACH(hook, hooks_by_id,
-               (struct hooks_by_id *) (uintptr_t) &hooks->all)
+    TAILQ_FOREACH(hook, &hooks->all, link)
     {
         if (hook->pub.is_disabled)
             ret->disabled++;

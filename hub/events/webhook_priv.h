@@ -8,11 +8,11 @@
 #include "events/webhook.h"
 #include "http/client.h"
 
-#include <bsd/sys/tree.h>
+#include <bsd/sys/queue.h>
 
 struct hook {
     struct webhook pub;
-    RB_ENTRY(hook) by_id;
+    TAILQ_ENTRY(hook) link;
     struct webhooks *hooks;
     struct events_place place;
     struct ist_timer turn; /* Reading on, or trying again. */
@@ -33,8 +33,7 @@ struct hook {
     bool is_dirty, is_gone; /* Gone: freed when nothing is under way. */
 };
 
-RB_HEAD(hooks_by_id, hook);
-RB_PROTOTYPE(hooks_by_id, hook, by_id, )
+TAILQ_HEAD(hooks, hook);
 
 struct webhooks {
     struct ist_loop *loop;
@@ -44,7 +43,7 @@ struct webhooks {
     struct events_guard guard;
     struct ist_http *http; /* Owned. */
     MDB_dbi map;
-    struct hooks_by_id all;
+    struct hooks all; /* By id, rising: ids are given so. */
     struct events_follower follower;
     uint64_t next_id, n, n_orders, n_gone;
     bool is_stopped;
@@ -67,6 +66,8 @@ void hook_name_place(uint64_t id, char buf[EVENTS_PLACE_NAME_SIZE]);
 void hook_record_write(const struct webhook *, struct ist_sb *out);
 /* False: it is none of ours. What it owns is the caller's. */
 bool hook_record_read(const void *data, size_t size, struct webhook *ret);
+
+/* webhook_url.c is webhooks_check_url(). */
 
 /* webhook_send.c */
 
