@@ -222,54 +222,57 @@ void cli_help_alarm(struct ist_sb *sb, const char *verb)
     ist_sb_puts(sb, exits);
 }
 
-void cli_help_watch(struct ist_sb *sb, const char *verb)
+/* 'kind' NULL: it has no columns to choose from. */
+static void put_command(struct ist_sb *sb, const char *usage,
+                        const struct cli_kind *kind, unsigned takers)
 {
-    (void) verb;
-    ist_sb_puts(sb, "Usage: isthmus watch [option...]\n\n"
-                    "Show the events of all sites as they come, until "
-                    "interrupted.\n");
-    put_options(sb, CLI_FOR_WATCH, "Options");
+    ist_sb_puts(sb, usage);
+    if (kind)
+        put_columns(sb, kind);
+    put_options(sb, takers, "Options");
     put_options(sb, CLI_FOR_ALL, "Options of every command");
     ist_sb_puts(sb, environment);
     ist_sb_puts(sb, exits);
+}
+
+void cli_help_watch(struct ist_sb *sb, const char *verb)
+{
+    (void) verb;
+    put_command(sb,
+                "Usage: isthmus watch [option...]\n\n"
+                "Show the events of all sites as they come, until "
+                "interrupted.\n",
+                NULL, CLI_FOR_WATCH);
 }
 
 void cli_help_event(struct ist_sb *sb, const char *verb)
 {
     (void) verb;
-    ist_sb_puts(sb, "Usage: isthmus event list [option...]\n\n"
-                    "List the events of all sites, of the last hour unless "
-                    "--since says otherwise.\n");
-    put_columns(sb, &cli_event_kind);
-    put_options(sb, CLI_FOR_EVENT_LIST, "Options");
-    put_options(sb, CLI_FOR_ALL, "Options of every command");
-    ist_sb_puts(sb, environment);
-    ist_sb_puts(sb, exits);
+    put_command(sb,
+                "Usage: isthmus event list [option...]\n\n"
+                "List the events of all sites, of the last hour unless "
+                "--since says otherwise.\n",
+                &cli_event_kind, CLI_FOR_EVENT_LIST);
 }
 
 void cli_help_search(struct ist_sb *sb, const char *verb)
 {
     (void) verb;
-    ist_sb_puts(sb, "Usage: isthmus search TEXT [option...]\n\n"
-                    "List what has an id, a name or an address that begins "
-                    "with the text, at all sites,\n"
-                    "from what the hub knows.\n");
-    put_columns(sb, &cli_search_kind);
-    put_options(sb, CLI_FOR_SEARCH, "Options");
-    put_options(sb, CLI_FOR_ALL, "Options of every command");
-    ist_sb_puts(sb, environment);
-    ist_sb_puts(sb, exits);
+    put_command(sb,
+                "Usage: isthmus search TEXT [option...]\n\n"
+                "List what has an id, a name or an address that begins with "
+                "the text, at all sites,\n"
+                "from what the hub knows.\n",
+                &cli_search_kind, CLI_FOR_SEARCH);
 }
 
 void cli_help_top(struct ist_sb *sb, const char *verb)
 {
     (void) verb;
-    ist_sb_puts(sb, "Usage: isthmus top [option...]\n\n"
-                    "Draw the sites and how they do, again and again, those "
-                    "that are not well first,\n"
-                    "until interrupted.\n");
-    put_options(sb, CLI_FOR_TOP, "Options");
-    put_options(sb, CLI_FOR_ALL, "Options of every command");
-    ist_sb_puts(sb, environment);
-    ist_sb_puts(sb, exits);
+    put_command(sb,
+                "Usage: isthmus top [option...]\n\n"
+                "Draw the sites and how they do, again and again, those that "
+                "are not well first,\n"
+                "until interrupted.\n",
+                NULL, CLI_FOR_TOP);
 }

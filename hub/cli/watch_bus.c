@@ -7,28 +7,22 @@
 #include "cli/event_filter.h"
 #include "cli/event_line.h"
 #include "cli/hub.h"
+#include "cli/noc.h"
 #include "cli/say.h"
-#include "codec/armour.h"
-#include "codec/delegation.h"
-#include "codec/file.h"
-#include "codec/statement.h"
 
 #include <bsd/sys/tree.h>
 #include <errno.h>
 #include <inttypes.h>
-#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#define TICK_MS      100
-#define CONNECT_MS   15000 /* The first time; later it is tried for ever. */
-#define IDLE_MS      1000  /* Nothing more comes of what was asked for. */
-#define PREFETCH     200
-#define BODY_MAX     (4U << 20)
-#define ORIGINS_MAX  10000 /* Then holes are no longer looked for. */
-#define SPKI_PREFIX  12    /* Of an Ed25519 key, RFC 8410. */
-#define SETTINGS_MAX 65536
+#define TICK_MS     100
+#define CONNECT_MS  15000 /* The first time; later it is tried for ever. */
+#define IDLE_MS     1000  /* Nothing more comes of what was asked for. */
+#define PREFETCH    200
+#define BODY_MAX    (4U << 20)
+#define ORIGINS_MAX 10000 /* Then holes are no longer looked for. */
 
 /* Who numbers events, and how far it was seen. */
 struct origin {
@@ -43,17 +37,11 @@ struct watch {
     const struct cli_args *args;
     struct cli_event_lines lines;
     struct cli_event_filter filter;
+    struct cli_noc noc;
     struct ist_loop loop;
     struct ist_bus *bus;
     struct ist_bus_consumer consumer;
     struct ist_timer tick;
-
-    /* From the folder. */
-    char url[1100], queue[256], ca[PATH_MAX], certificate[PATH_MAX],
-        key[PATH_MAX];
-    uint8_t root[crypto_sign_PUBLICKEYBYTES];
-    char delegation[1400]; /* The last one that was verified, in base64, */
-    uint8_t signer[crypto_sign_PUBLICKEYBYTES]; /* and its key. */
 
     char offset[32];
     uint64_t until_ms, begun_ms, heard_ms;
@@ -68,68 +56,13 @@ static int compare_origins(const struct origin *a, const struct origin *b)
     return strcmp(a->name, b->name);
 }
 
-/* RB_GENERATE_STATIC wants BSD's __unused, which glibc has not. */
-#define UNUSED_STATIC __attribute__((unused)) static
-RB_GENERATE_INTERNAL(origins, origin, entry, compare_origins, UNUSED_STATIC)
+RB_GENERATE_INTERNAL(origins, origin, entry, compare_origins, IST_UNUSED_STATIC)
 
 static void end(struct watch *watch, int rc)
 {
     watch->rc = rc;
     watch->over = true;
     ist_loop_stop(&watch->loop);
-}
-
-/* The signature */
-
-static bool decode(const char *text, uint8_t *buf, size_t room, size_t *ret)
-{
-    return sodium_base642bin(buf, room, text, strlen(text), NULL, ret, NULL,
-                             sodium_base64_VARIANT_ORIGINAL) == 0;
-}
-
-/* Old messages were signed under delegations that may have run out since:
- * their times are not compared with now. */
-static bool take_delegation(struct watch *watch, const char *text)
-{
-    uint8_t bytes[IST_DELEGATION_SIZE_MAX];
-    struct ist_delegation delegation;
-    struct ist_err err;
-    size_t size;
-
-    if (strcmp(text, watch->delegation) == 0)
-        return true;
-    if (strlen(text) >= sizeof(watch->delegation) ||
-        !decode(text, bytes, sizeof(bytes), &size) ||
-        ist_delegation_verify(bytes, size, watch->root, IST_ROLE_HUB, 0,
-                              &delegation, &err))
-        return false;
-    snprintf(watch->delegation, sizeof(watch->delegation), "%s", text);
-    memcpy(watch->signer, delegation.signing_key, sizeof(watch->signer));
-    return true;
-}
-
-static const char *header(const struct ist_bus_message *message,
-                          const char *name)
-{
-    for (size_t i = 0; i < message->n_headers; i++) {
-        if (strcmp(message->headers[i].name, name) == 0)
-            return message->headers[i].value;
-    }
-    return "";
-}
-
-static bool is_the_hubs(struct watch *watch,
-                        const struct ist_bus_message *message)
-{
-    uint8_t signature[crypto_sign_BYTES];
-    size_t size;
-
-    return take_delegation(watch, header(message, "isthmus-delegation")) &&
-           decode(header(message, "isthmus-signature"), signature,
-                  sizeof(signature), &size) &&
-           size == sizeof(signature) &&
-           ist_statement_verify(IST_STATEMENT_EVENTS, message->body,
-                                message->size, signature, watch->signer);
 }
 
 /* Events */
@@ -211,7 +144,7 @@ static void on_message(struct ist_bus_consumer *consumer,
     int rc;
 
     watch->heard_ms = ist_loop_now(&watch->loop);
-    batch = is_the_hubs(watch, message)
+    batch = cli_noc_verify(&watch->noc, message)
                 ? json_loadb(message->body, message->size, 0, NULL)
                 : NULL;
     if (!json_is_array(batch))
@@ -247,7 +180,7 @@ static void on_refused(struct ist_bus_consumer *consumer,
 
     if (!watch->was_up)
         end(watch, cli_fail(CLI_DENIED, "the broker refuses %s: %s",
-                            watch->queue, err->text));
+                            watch->noc.queue, err->text));
 }
 
 /* The connection */
@@ -287,7 +220,7 @@ static void on_tick(struct ist_timer *timer)
     else if (!watch->was_up && now >= watch->begun_ms + CONNECT_MS)
         end(watch, cli_fail(CLI_UNREACHABLE,
                             "no connection to the bus at %s after %d s",
-                            watch->url, CONNECT_MS / 1000));
+                            watch->noc.url, CONNECT_MS / 1000));
     else if (watch->was_up && ist_loop_wall(&watch->loop) >= watch->until_ms &&
              now >= watch->heard_ms + IDLE_MS)
         end(watch, CLI_OK);
@@ -297,10 +230,10 @@ static void on_tick(struct ist_timer *timer)
 
 static int connect_bus(struct watch *watch)
 {
-    struct ist_amqp_conf conf = {.url = watch->url,
-                                 .ca = watch->ca,
-                                 .certificate = watch->certificate,
-                                 .key = watch->key,
+    struct ist_amqp_conf conf = {.url = watch->noc.url,
+                                 .ca = watch->noc.ca,
+                                 .certificate = watch->noc.certificate,
+                                 .key = watch->noc.key,
                                  .heartbeat_ms = 6000,
                                  .backoff_max_ms = 5000,
                                  .out_high = 1U << 20,
@@ -312,7 +245,7 @@ static int connect_bus(struct watch *watch)
                               watch, &err);
     if (!watch->bus)
         return cli_fail(CLI_FAILED, "%s", err.text);
-    watch->consumer = (struct ist_bus_consumer){.queue = watch->queue,
+    watch->consumer = (struct ist_bus_consumer){.queue = watch->noc.queue,
                                                 .offset = watch->offset,
                                                 .ack = true,
                                                 .prefetch = PREFETCH,
@@ -340,96 +273,6 @@ static int run(struct watch *watch)
         ist_loop_run(&watch->loop);
     watch->bus = ist_bus_free(watch->bus);
     return watch->rc;
-}
-
-/* The folder */
-
-static int read_member(const json_t *settings, const char *name,
-                       const char **ret)
-{
-    *ret = json_string_value(json_object_get(settings, name));
-    return *ret ? 0 : cli_fail(CLI_FAILED, "noc.json has no '%s'", name);
-}
-
-static int read_path(const struct watch *watch, const json_t *settings,
-                     const char *name, char path[PATH_MAX])
-{
-    const char *file;
-    int rc = read_member(settings, name, &file);
-
-    if (rc == 0 && ist_file_path(path, PATH_MAX, watch->args->bus, file))
-        rc = cli_fail(CLI_FAILED, "%s: the path is too long", file);
-    return rc;
-}
-
-static int read_text(const json_t *settings, const char *name, char *buf,
-                     size_t size)
-{
-    const char *text;
-    int rc = read_member(settings, name, &text);
-
-    if (rc == 0 && (size_t) snprintf(buf, size, "%s", text) >= size)
-        rc = cli_fail(CLI_FAILED, "noc.json: '%s' is too long", name);
-    return rc;
-}
-
-static int read_root(struct watch *watch, const char *path)
-{
-    IST_CLEANUP(ist_sb_fini) struct ist_sb text, der;
-    struct ist_err err;
-
-    ist_sb_init(&text, SETTINGS_MAX);
-    ist_sb_init(&der, SETTINGS_MAX);
-    if (ist_file_read(path, IST_FILE_GIVEN, &text, &err))
-        return cli_fail(CLI_FAILED, "%s", err.text);
-    if (ist_armour_read(ist_sb_text(&text), text.len, "PUBLIC KEY", &der) ||
-        der.len != SPKI_PREFIX + sizeof(watch->root))
-        return cli_fail(CLI_FAILED, "%s: not an Ed25519 public key", path);
-    memcpy(watch->root, der.data + SPKI_PREFIX, sizeof(watch->root));
-    return 0;
-}
-
-static int read_settings(struct watch *watch, const json_t *settings)
-{
-    char root[PATH_MAX];
-    int rc = read_text(settings, "url", watch->url, sizeof(watch->url));
-
-    if (rc == 0)
-        rc = read_text(settings, "queue", watch->queue, sizeof(watch->queue));
-    if (rc == 0)
-        rc = read_path(watch, settings, "ca", watch->ca);
-    if (rc == 0)
-        rc = read_path(watch, settings, "certificate", watch->certificate);
-    if (rc == 0)
-        rc = read_path(watch, settings, "key", watch->key);
-    if (rc == 0)
-        rc = read_path(watch, settings, "hub", root);
-    return rc ? rc : read_root(watch, root);
-}
-
-static int read_folder(struct watch *watch)
-{
-    IST_CLEANUP(ist_sb_fini) struct ist_sb text;
-    char path[PATH_MAX];
-    json_t *settings;
-    struct ist_err err;
-    int rc;
-
-    ist_sb_init(&text, SETTINGS_MAX);
-    if (ist_file_path(path, sizeof(path), watch->args->bus, "noc.json"))
-        return cli_fail(CLI_USAGE, "--bus: the path is too long");
-    if (ist_file_read(path, IST_FILE_GIVEN, &text, &err))
-        return cli_fail(CLI_USAGE,
-                        "--bus: %s; the folder is made by 'isthmus-hub noc "
-                        "add'",
-                        err.text);
-    settings = json_loadb(ist_sb_text(&text), text.len, 0, NULL);
-    if (!json_is_object(settings))
-        rc = cli_fail(CLI_FAILED, "%s: not a JSON object", path);
-    else
-        rc = read_settings(watch, settings);
-    json_decref(settings);
-    return rc;
 }
 
 /* Times */
@@ -494,7 +337,7 @@ int cli_watch_bus(const struct cli_args *args)
     if (rc == 0)
         rc = read_until(&watch, args->until, now);
     if (rc == 0)
-        rc = read_folder(&watch);
+        rc = cli_noc_read(&watch.noc, args->bus);
     if (rc == 0)
         rc = run(&watch);
     while ((origin = RB_ROOT(&watch.origins)) != NULL) {

@@ -67,9 +67,7 @@ static int compare_sites(const struct batch *a, const struct batch *b)
     return strcmp(a->site, b->site);
 }
 
-/* RB_GENERATE_STATIC wants BSD's __unused, which glibc has not. */
-#define UNUSED_STATIC __attribute__((unused)) static
-RB_GENERATE_INTERNAL(batches, batch, entry, compare_sites, UNUSED_STATIC)
+RB_GENERATE_INTERNAL(batches, batch, entry, compare_sites, IST_UNUSED_STATIC)
 
 /* Putting together */
 

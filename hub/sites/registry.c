@@ -53,11 +53,10 @@ static int cmp_key(const struct sites_site *a, const struct sites_site *b)
     return memcmp(a->peer.id_in, b->peer.id_in, sizeof(a->peer.id_in));
 }
 
-/* RB_GENERATE_STATIC wants BSD's __unused, which glibc has not. */
-#define UNUSED_STATIC __attribute__((unused)) static
 RB_GENERATE_INTERNAL(sites_by_name, sites_site, by_name, cmp_name,
-                     UNUSED_STATIC)
-RB_GENERATE_INTERNAL(sites_by_key, sites_site, by_key, cmp_key, UNUSED_STATIC)
+                     IST_UNUSED_STATIC)
+RB_GENERATE_INTERNAL(sites_by_key, sites_site, by_key, cmp_key,
+                     IST_UNUSED_STATIC)
 
 const char *sites_state_name(enum sites_state state)
 {

@@ -39,8 +39,7 @@ static int call_cmp(struct desk_call *a, struct desk_call *b)
     return ist_id_cmp(&a->id, &b->id);
 }
 
-RB_GENERATE_INTERNAL(desk_calls, desk_call, node, call_cmp,
-                     __attribute__((unused)) static)
+RB_GENERATE_INTERNAL(desk_calls, desk_call, node, call_cmp, IST_UNUSED_STATIC)
 
 /* Ending a call */
 

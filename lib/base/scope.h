@@ -24,6 +24,10 @@
 
 #define IST_PRINTF(fmt, args) __attribute__((format(printf, fmt, args)))
 
+/* For RB_GENERATE_INTERNAL: RB_GENERATE_STATIC wants BSD's __unused, which
+ * glibc has not. */
+#define IST_UNUSED_STATIC __attribute__((unused)) static
+
 /* Use as IST_CLEANUP(ist_freep): free() for a pointer variable. */
 void ist_freep(void *pp);
 

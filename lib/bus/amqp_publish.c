@@ -26,7 +26,7 @@ static int pending_cmp(struct amqp_pending *a, struct amqp_pending *b)
 }
 
 RB_GENERATE_INTERNAL(amqp_pendings, amqp_pending, node, pending_cmp,
-                     __attribute__((unused)) static)
+                     IST_UNUSED_STATIC)
 
 /* Publishes in flight. */
 

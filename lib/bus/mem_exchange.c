@@ -36,10 +36,9 @@ static int exchange_cmp(struct mem_exchange *a, struct mem_exchange *b)
     return strcmp(a->name, b->name);
 }
 
-RB_GENERATE_INTERNAL(mem_routes, mem_route, node, route_cmp,
-                     __attribute__((unused)) static)
+RB_GENERATE_INTERNAL(mem_routes, mem_route, node, route_cmp, IST_UNUSED_STATIC)
 RB_GENERATE_INTERNAL(mem_exchanges, mem_exchange, node, exchange_cmp,
-                     __attribute__((unused)) static)
+                     IST_UNUSED_STATIC)
 
 /* Keys. */
 

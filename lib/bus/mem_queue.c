@@ -15,8 +15,7 @@ static int queue_cmp(struct mem_queue *a, struct mem_queue *b)
     return strcmp(a->name, b->name);
 }
 
-RB_GENERATE_INTERNAL(mem_queues, mem_queue, node, queue_cmp,
-                     __attribute__((unused)) static)
+RB_GENERATE_INTERNAL(mem_queues, mem_queue, node, queue_cmp, IST_UNUSED_STATIC)
 
 /* Messages in queues. */
 

@@ -19,9 +19,7 @@ static int timer_cmp(struct ist_timer *a, struct ist_timer *b)
     return a->order < b->order ? -1 : a->order > b->order;
 }
 
-/* RB_GENERATE_STATIC wants BSD's __unused, which glibc has not. */
-RB_GENERATE_INTERNAL(ist_timers, ist_timer, node, timer_cmp,
-                     __attribute__((unused)) static)
+RB_GENERATE_INTERNAL(ist_timers, ist_timer, node, timer_cmp, IST_UNUSED_STATIC)
 
 static void on_wake(uv_timer_t *handle);
 

@@ -42,7 +42,7 @@ static int series_cmp(struct ist_series *a, struct ist_series *b)
 }
 
 RB_GENERATE_INTERNAL(ist_metric_series, ist_series, node, series_cmp,
-                     __attribute__((unused)) static)
+                     IST_UNUSED_STATIC)
 
 /* ---- series ------------------------------------------------------------ */
 
