@@ -106,31 +106,11 @@ int admin_complain(const struct ist_err *err)
 
 /* Certificates */
 
-int admin_issue(const struct admin_home *home, const char *ca,
-                const void *request, size_t request_size,
-                const struct ist_x509_leaf *leaf, struct ist_sb *pem,
-                struct ist_err *err)
-{
-    ADMIN_PEM certificate;
-    ADMIN_PEM key;
-    char name[32];
-    int rc;
-
-    admin_pem_init(&certificate);
-    admin_pem_init(&key);
-    snprintf(name, sizeof(name), "ca/%s.pem", ca);
-    rc = admin_read(home, name, false, &certificate, err);
-    snprintf(name, sizeof(name), "ca/%s.key", ca);
-    if (rc == 0)
-        rc = admin_read(home, name, true, &key, err);
-    return rc ? rc
-              : ist_x509_issue(certificate.data, certificate.len, key.data,
-                               key.len, request, request_size, leaf, pem, err);
-}
-
-bool admin_is_fresh(const struct ist_sb *pem, const struct ist_sb *ca,
-                    const uint8_t key_hash[32],
-                    const struct ist_x509_leaf *leaf)
+/* Has the certificate of that CA, key and use more than a third of its days
+ * left? */
+static bool is_fresh(const struct ist_sb *pem, const struct ist_sb *ca,
+                     const uint8_t key_hash[32],
+                     const struct ist_x509_leaf *leaf)
 {
     struct ist_x509_info info;
     uint64_t third_ms = (uint64_t) leaf->days * 24 * 3600 * 1000 / 3;
@@ -146,6 +126,47 @@ bool admin_is_fresh(const struct ist_sb *pem, const struct ist_sb *ca,
     return strcmp(info.cn, leaf->cn) == 0 &&
            memcmp(info.key_hash, key_hash, sizeof(info.key_hash)) == 0 &&
            info.not_after_ms > leaf->now_ms + third_ms;
+}
+
+static int issue(const struct admin_home *home,
+                 const struct admin_certificate *what, const struct ist_sb *ca,
+                 struct ist_sb *pem, struct ist_err *err)
+{
+    ADMIN_PEM key;
+    char name[32];
+    int rc;
+
+    admin_pem_init(&key);
+    snprintf(name, sizeof(name), "ca/%s.key", what->ca);
+    rc = admin_read(home, name, true, &key, err);
+    if (rc == 0)
+        rc = ist_x509_issue(ca->data, ca->len, key.data, key.len, what->request,
+                            what->request_size, &what->leaf, pem, err);
+    return rc ? rc : admin_write(home, what->file, false, pem, err);
+}
+
+int admin_certify(const struct admin_home *home,
+                  const struct admin_certificate *what, struct ist_sb *pem,
+                  struct ist_err *err)
+{
+    uint8_t key_hash[32];
+    char name[32];
+    ADMIN_PEM ca;
+    int rc;
+
+    admin_pem_init(&ca);
+    snprintf(name, sizeof(name), "ca/%s.pem", what->ca);
+    rc = admin_read(home, name, false, &ca, err);
+    if (rc == 0)
+        rc = ist_x509_request_hash(what->request, what->request_size, key_hash,
+                                   err);
+    if (rc)
+        return rc;
+    if (admin_read(home, what->file, false, pem, NULL) == 0 &&
+        is_fresh(pem, &ca, key_hash, &what->leaf))
+        return 0;
+    ist_sb_reset(pem);
+    return issue(home, what, &ca, pem, err);
 }
 
 /* hub.json */

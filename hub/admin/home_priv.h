@@ -60,15 +60,20 @@ void admin_pem_init(struct ist_sb *);
 void admin_pem_fini(struct ist_sb *);
 #define ADMIN_PEM IST_CLEANUP(admin_pem_fini) struct ist_sb
 
-/* Signs with the CA of that name ("bus", "http"). */
-int admin_issue(const struct admin_home *, const char *ca, const void *request,
-                size_t request_size, const struct ist_x509_leaf *,
-                struct ist_sb *pem, struct ist_err *err);
+/* A certificate of a CA of ours, kept in a file of the directory. */
+struct admin_certificate {
+    const char *ca;      /* "bus", "http" */
+    const char *file;    /* "bus/cert.pem" */
+    const void *request; /* PKCS #10, DER: for whose key. */
+    size_t request_size;
+    struct ist_x509_leaf leaf;
+};
 
-/* Has this certificate of that CA, key and use more than a third of 'days'
- * left? */
-bool admin_is_fresh(const struct ist_sb *pem, const struct ist_sb *ca,
-                    const uint8_t key_hash[32], const struct ist_x509_leaf *);
+/* Fills 'pem' with the one that is there, as long as it is for that key and
+ * use, and has more than a third of its days left; else signs a new one, and
+ * writes it. */
+int admin_certify(const struct admin_home *, const struct admin_certificate *,
+                  struct ist_sb *pem, struct ist_err *err);
 
 /* Says it on stderr; returns 1. */
 int admin_complain(const struct ist_err *err);

@@ -135,24 +135,26 @@ static int out_settings(const struct admin_home *home,
 
 /* Adding */
 
-static int kept_path(const struct admin_request *request, const char *file,
-                     char path[96])
+static void kept_path(const struct admin_request *request, const char *file,
+                      char path[96])
 {
-    return snprintf(path, 96, "noc/%s%s", request->name, file);
+    snprintf(path, 96, "noc/%s%s", request->name, file);
 }
 
-static int issue(const struct admin_home *home,
-                 const struct admin_request *request, const struct ist_sb *key,
-                 const struct ist_sb *ca, struct ist_sb *pem,
-                 struct ist_err *err)
+static int certify(const struct admin_home *home,
+                   const struct admin_request *request,
+                   const struct ist_sb *key, struct ist_sb *pem,
+                   struct ist_err *err)
 {
     char uri[192], kept[96], user[USER_SIZE];
-    const struct ist_x509_leaf leaf = {.use = IST_X509_CLIENT,
-                                       .cn = user_of(request->name, user),
-                                       .uri = uri,
-                                       .now_ms = request->now_ms,
-                                       .days = ADMIN_NOC_DAYS};
-    uint8_t key_hash[32];
+    struct admin_certificate what = {
+        .ca = "bus",
+        .file = kept,
+        .leaf = {.use = IST_X509_CLIENT,
+                 .cn = user_of(request->name, user),
+                 .uri = uri,
+                 .now_ms = request->now_ms,
+                 .days = ADMIN_NOC_DAYS}};
     ADMIN_PEM der;
     int rc;
 
@@ -160,17 +162,10 @@ static int issue(const struct admin_home *home,
     snprintf(uri, sizeof(uri), "spiffe://%s/noc/%s", home->keys.name,
              request->name);
     kept_path(request, "/cert.pem", kept);
-    rc = ist_x509_key_hash(key->data, key->len, key_hash, err);
-    if (rc)
-        return rc;
-    if (admin_read(home, kept, false, pem, NULL) == 0 &&
-        admin_is_fresh(pem, ca, key_hash, &leaf))
-        return 0;
-    ist_sb_reset(pem);
-    rc = ist_x509_request_make(key->data, key->len, leaf.cn, &der, err);
-    if (rc == 0)
-        rc = admin_issue(home, "bus", der.data, der.len, &leaf, pem, err);
-    return rc ? rc : admin_write(home, kept, false, pem, err);
+    rc = ist_x509_request_make(key->data, key->len, what.leaf.cn, &der, err);
+    what.request = der.data;
+    what.request_size = der.len;
+    return rc ? rc : admin_certify(home, &what, pem, err);
 }
 
 static int make_folders(const struct admin_home *home,
@@ -206,7 +201,7 @@ static int add_files(const struct admin_home *home,
     if (rc == 0)
         rc = admin_read(home, "ca/bus.pem", false, &ca, err);
     if (rc == 0)
-        rc = issue(home, request, &key, &ca, &pem, err);
+        rc = certify(home, request, &key, &pem, err);
     if (rc == 0)
         rc = out_write(request, "ca.pem", IST_FILE_OWN, ca.data, ca.len, err);
     if (rc == 0)

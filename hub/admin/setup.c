@@ -112,37 +112,25 @@ static int make_key(const struct admin_home *home, const char *name,
     return rc ? rc : admin_write(home, name, true, key, err);
 }
 
-struct place {
-    const char *ca, *key, *certificate;
-};
-
-static int make_leaf(const struct admin_home *home, const struct place *place,
-                     const struct ist_sb *ca, const struct ist_x509_leaf *leaf,
-                     struct ist_err *err)
+/* 'what' lacks the request, which is made for the key in file 'key_name'. */
+static int make_leaf(const struct admin_home *home, const char *key_name,
+                     struct admin_certificate *what, struct ist_err *err)
 {
     ADMIN_PEM key;
     ADMIN_PEM pem;
     ADMIN_PEM request;
-    uint8_t key_hash[32];
     int rc;
 
     admin_pem_init(&key);
     admin_pem_init(&pem);
     admin_pem_init(&request);
-    rc = make_key(home, place->key, &key, err);
+    rc = make_key(home, key_name, &key, err);
     if (rc == 0)
-        rc = ist_x509_key_hash(key.data, key.len, key_hash, err);
-    if (rc)
-        return rc;
-    if (admin_read(home, place->certificate, false, &pem, NULL) == 0 &&
-        admin_is_fresh(&pem, ca, key_hash, leaf))
-        return 0;
-    ist_sb_reset(&pem);
-    rc = ist_x509_request_make(key.data, key.len, leaf->cn, &request, err);
-    if (rc == 0)
-        rc = admin_issue(home, place->ca, request.data, request.len, leaf, &pem,
-                         err);
-    return rc ? rc : admin_write(home, place->certificate, false, &pem, err);
+        rc = ist_x509_request_make(key.data, key.len, what->leaf.cn, &request,
+                                   err);
+    what->request = request.data;
+    what->request_size = request.len;
+    return rc ? rc : admin_certify(home, what, &pem, err);
 }
 
 /* The host that was asked for, and this machine's own names. */
@@ -159,42 +147,43 @@ static void list_hosts(const char *host, const char *hosts[5])
     hosts[n] = NULL;
 }
 
-static int make_server(const struct admin_home *home, const struct place *place,
-                       const struct ist_sb *ca, const char *cn,
-                       const char *host, uint64_t now_ms, struct ist_err *err)
+static int make_server(const struct admin_home *home, const char *key_name,
+                       const char *host, struct admin_certificate *what,
+                       struct ist_err *err)
 {
     const char *hosts[5];
-    struct ist_x509_leaf leaf = {.use = IST_X509_SERVER,
-                                 .cn = cn,
-                                 .hosts = hosts,
-                                 .now_ms = now_ms,
-                                 .days = ADMIN_SERVER_DAYS};
 
     list_hosts(host, hosts);
-    return make_leaf(home, place, ca, &leaf, err);
+    what->leaf.use = IST_X509_SERVER;
+    what->leaf.hosts = hosts;
+    what->leaf.days = ADMIN_SERVER_DAYS;
+    return make_leaf(home, key_name, what, err);
 }
 
-static int make_client(const struct admin_home *home, const struct ist_sb *ca,
-                       uint64_t now_ms, struct ist_err *err)
+static int make_client(const struct admin_home *home, uint64_t now_ms,
+                       struct ist_err *err)
 {
-    static const struct place place = {"bus", "tls.key", "bus/cert.pem"};
     char uri[160], uid[IST_ID_HEX_SIZE];
-    struct ist_x509_leaf leaf = {.use = IST_X509_CLIENT,
-                                 .cn = home->user,
-                                 .uri = uri,
-                                 .now_ms = now_ms,
-                                 .days = ADMIN_HUB_DAYS};
+    struct admin_certificate what = {.ca = "bus",
+                                     .file = "bus/cert.pem",
+                                     .leaf = {.use = IST_X509_CLIENT,
+                                              .cn = home->user,
+                                              .uri = uri,
+                                              .now_ms = now_ms,
+                                              .days = ADMIN_HUB_DAYS}};
 
     snprintf(uri, sizeof(uri), "spiffe://%s/hub/%s", home->keys.name,
              ist_id_hex(&home->keys.self.uid, uid));
-    return make_leaf(home, &place, ca, &leaf, err);
+    return make_leaf(home, "tls.key", &what, err);
 }
 
 static int make_bus(const struct admin_home *home, uint64_t now_ms,
                     struct ist_err *err)
 {
-    static const struct place broker = {"bus", "broker/broker.key",
-                                        "broker/broker.pem"};
+    struct admin_certificate broker = {
+        .ca = "bus",
+        .file = "broker/broker.pem",
+        .leaf = {.cn = "isthmus-bus", .now_ms = now_ms}};
     ADMIN_PEM ca;
     int rc;
 
@@ -205,16 +194,18 @@ static int make_bus(const struct admin_home *home, uint64_t now_ms,
     if (rc == 0)
         rc = copy(home, "broker/ca.pem", &ca, err);
     if (rc == 0)
-        rc = make_server(home, &broker, &ca, "isthmus-bus", home->broker_host,
-                         now_ms, err);
-    return rc ? rc : make_client(home, &ca, now_ms, err);
+        rc = make_server(home, "broker/broker.key", home->broker_host, &broker,
+                         err);
+    return rc ? rc : make_client(home, now_ms, err);
 }
 
 static int make_http(const struct admin_home *home, uint64_t now_ms,
                      struct ist_err *err)
 {
-    static const struct place server = {"http", "http/key.pem",
-                                        "http/cert.pem"};
+    struct admin_certificate server = {
+        .ca = "http",
+        .file = "http/cert.pem",
+        .leaf = {.cn = "isthmus-hub", .now_ms = now_ms}};
     ADMIN_PEM ca;
     int rc;
 
@@ -223,8 +214,8 @@ static int make_http(const struct admin_home *home, uint64_t now_ms,
     if (rc == 0)
         rc = copy(home, "http/ca.pem", &ca, err);
     return rc ? rc
-              : make_server(home, &server, &ca, "isthmus-hub", home->http_host,
-                            now_ms, err);
+              : make_server(home, "http/key.pem", home->http_host, &server,
+                            err);
 }
 
 /* The whole */

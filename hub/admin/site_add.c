@@ -116,37 +116,26 @@ static int read_ca(const struct admin_home *home, struct ist_sb *ca,
     return admin_read(home, "ca/bus.pem", false, ca, err);
 }
 
-/* The site's certificate for the bus: the one that is there, or a new one. */
+/* The site's certificate for the bus. */
 static int certify(const struct admin_home *home,
                    const struct ist_bundle_site *bundle, uint64_t now_ms,
                    struct ist_sb *pem, struct ist_err *err)
 {
-    char uri[160], uid[IST_ID_HEX_SIZE];
-    struct ist_x509_leaf leaf = {.use = IST_X509_CLIENT,
-                                 .cn = bundle->name,
-                                 .uri = uri,
-                                 .now_ms = now_ms,
-                                 .days = ADMIN_SITE_DAYS};
-    uint8_t key_hash[32];
-    ADMIN_PEM ca;
-    int rc;
+    char uri[160], uid[IST_ID_HEX_SIZE], file[64];
+    const struct admin_certificate what = {.ca = "bus",
+                                           .file = file,
+                                           .request = bundle->request,
+                                           .request_size = bundle->request_size,
+                                           .leaf = {.use = IST_X509_CLIENT,
+                                                    .cn = bundle->name,
+                                                    .uri = uri,
+                                                    .now_ms = now_ms,
+                                                    .days = ADMIN_SITE_DAYS}};
 
-    admin_pem_init(&ca);
     snprintf(uri, sizeof(uri), "spiffe://%s/site/%s", home->keys.name,
              ist_id_hex(&bundle->delegation.subject, uid));
-    rc = read_ca(home, &ca, err);
-    if (rc == 0)
-        rc = ist_x509_request_hash(bundle->request, bundle->request_size,
-                                   key_hash, err);
-    if (rc)
-        return rc;
-    if (admin_site_read(home, bundle->name, "cert.pem", pem, NULL) == 0 &&
-        admin_is_fresh(pem, &ca, key_hash, &leaf))
-        return 0;
-    ist_sb_reset(pem);
-    rc = admin_issue(home, "bus", bundle->request, bundle->request_size, &leaf,
-                     pem, err);
-    return rc ? rc : admin_site_write(home, bundle->name, "cert.pem", pem, err);
+    snprintf(file, sizeof(file), "sites/%s/cert.pem", bundle->name);
+    return admin_certify(home, &what, pem, err);
 }
 
 static int make_folder(const struct admin_home *home, const char *name,
