@@ -6,6 +6,7 @@
 
 #include "api/api.h"
 
+#include "../json_path.h"
 #include "../view/box.h"
 
 #include <arpa/inet.h>
@@ -165,19 +166,7 @@ static inline void known_get(struct known *known, const char *target)
 /* "a.0.b" of the last answer. */
 static inline json_t *known_at(const struct known *known, const char *path)
 {
-    json_t *value = known->body;
-    char part[32];
-
-    while (*path) {
-        size_t len = strcspn(path, ".");
-
-        snprintf(part, sizeof(part), "%.*s", (int) len, path);
-        value = json_is_array(value)
-                    ? json_array_get(value, (size_t) atoi(part))
-                    : json_object_get(value, part);
-        path += len + (path[len] == '.');
-    }
-    return value;
+    return json_path(known->body, path);
 }
 
 static inline const char *known_text(const struct known *known,

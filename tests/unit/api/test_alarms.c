@@ -3,6 +3,7 @@
 #include "events/alarm.h"
 #include "store/tree.h"
 
+#include "../json_path.h"
 #include "../scratch.h"
 
 #include <arpa/inet.h>
@@ -195,19 +196,7 @@ static void get(struct box *box, const char *target)
 /* "items.0.ack.by" of the last answer. */
 static json_t *at(struct box *box, const char *path)
 {
-    json_t *value = box->body;
-    char part[32];
-
-    while (*path) {
-        size_t len = strcspn(path, ".");
-
-        snprintf(part, sizeof(part), "%.*s", (int) len, path);
-        value = json_is_array(value)
-                    ? json_array_get(value, (size_t) atoi(part))
-                    : json_object_get(value, part);
-        path += len + (path[len] == '.');
-    }
-    return value;
+    return json_path(box->body, path);
 }
 
 static const char *text_at(struct box *box, const char *path)

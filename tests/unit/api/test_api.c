@@ -4,6 +4,7 @@
 
 #include "api/problem.h"
 
+#include "../json_path.h"
 #include "../survey/peers.h"
 
 #include <arpa/inet.h>
@@ -106,19 +107,7 @@ static void get(struct box *box, const char *target)
 /* "a.0.b" of the last answer. */
 static json_t *at(const struct box *box, const char *path)
 {
-    json_t *value = box->client.body;
-    char part[32];
-
-    while (*path) {
-        size_t len = strcspn(path, ".");
-
-        snprintf(part, sizeof(part), "%.*s", (int) len, path);
-        value = json_is_array(value)
-                    ? json_array_get(value, (size_t) atoi(part))
-                    : json_object_get(value, part);
-        path += len + (path[len] == '.');
-    }
-    return value;
+    return json_path(box->client.body, path);
 }
 
 static const char *text_at(const struct box *box, const char *path)
