@@ -545,6 +545,7 @@ static void test_user_deleted(void **state)
     char command[400];
 
     (void) state;
+    wait_for(never, 1000);
     assert_int_equal(rabbit_begin("ctl delete_user hub-h1"), 0);
     assert_true(wait_for(hub_down, 30000));
     wait_for(never, 3000);
