@@ -73,19 +73,14 @@ size_t api_sites_lacking(const struct api_sites *sites)
     return n;
 }
 
-/* Many of them stand in every answer: they are written where room was made for
- * all of one, and no printf. */
+/* A thousand of them may stand in every answer: they are written where room was
+ * made for all of one, by copies whose length is known, and no printf. */
 #define SITE_ROOM 256 /* Of all but the reason. */
 
-static char *put(char *at, const char *text)
-{
-    size_t len = strlen(text);
+#define PUT(at, literal)                                                       \
+    ((char *) memcpy(at, literal, sizeof(literal) - 1) + sizeof(literal) - 1)
 
-    memcpy(at, text, len);
-    return at + len;
-}
-
-static char *put_number(char *at, const char *name, uint64_t n)
+static char *put_number(char *at, uint64_t n)
 {
     char digits[24], *first = digits + sizeof(digits);
     size_t len;
@@ -93,41 +88,53 @@ static char *put_number(char *at, const char *name, uint64_t n)
     do
         *--first = (char) ('0' + n % 10);
     while (n /= 10);
-    at = put(at, name);
     len = (size_t) (digits + sizeof(digits) - first);
     memcpy(at, first, len);
     return at + len;
 }
 
+static char *put_state(char *at, enum api_site_state state)
+{
+    switch (state) {
+    case API_SITE_ANSWERED:
+        return PUT(at, "\",\"state\":\"answered\"");
+    case API_SITE_STALE:
+        return PUT(at, "\",\"state\":\"stale\"");
+    case API_SITE_FAILED:
+        break;
+    }
+    return PUT(at, "\",\"state\":\"failed\"");
+}
+
 static void put_site(struct ist_sb *out, const struct api_site *site)
 {
-    static const char *const states[] = {"\",\"state\":\"answered\"",
-                                         "\",\"state\":\"stale\"",
-                                         "\",\"state\":\"failed\""};
     bool failed = site->state == API_SITE_FAILED;
     char *start = ist_sb_reserve(out, SITE_ROOM), *at = start;
 
     if (!at)
         return;
-    at = put(at, "{\"site\":\"");
-    at = put(at, site->site->name);
-    at = put(at, states[site->state]);
+    at = PUT(at, "{\"site\":\"");
+    at = stpcpy(at, site->site->name);
+    at = put_state(at, site->state);
     if (failed || site->age_ms == UINT64_MAX)
-        at = put(at, ",\"age_ms\":null");
+        at = PUT(at, ",\"age_ms\":null");
     else
-        at = put_number(at, ",\"age_ms\":", site->age_ms);
-    at = put_number(at, ",\"latency_ms\":", site->latency_ms);
+        at = put_number(PUT(at, ",\"age_ms\":"), site->age_ms);
+    at = put_number(PUT(at, ",\"latency_ms\":"), site->latency_ms);
     if (failed && site->http)
-        at = put_number(at, ",\"upstream_status\":", (uint64_t) site->http);
+        at =
+            put_number(PUT(at, ",\"upstream_status\":"), (uint64_t) site->http);
     if (!failed && site->n_skipped)
-        at = put_number(at, ",\"skipped\":", site->n_skipped);
-    at = put(at, ",");
-    if (!is_lacking(site))
-        at = put(at, "\"reason\":null");
-    out->len += (size_t) (at - start);
-    if (is_lacking(site))
+        at = put_number(PUT(at, ",\"skipped\":"), site->n_skipped);
+    if (is_lacking(site)) {
+        *at++ = ',';
+        out->len += (size_t) (at - start);
         put_text(out, "reason", site->reason);
-    ist_sb_putc(out, '}');
+        ist_sb_putc(out, '}');
+    } else {
+        at = PUT(at, ",\"reason\":null}");
+        out->len += (size_t) (at - start);
+    }
 }
 
 void api_problem_sites(struct ist_sb *out, const struct api_sites *sites,

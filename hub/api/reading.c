@@ -13,10 +13,10 @@ enum source {
 };
 
 struct api_part {
-    struct api_reading *reading;
     struct sites_site *site;
     enum source source;
-    struct intake_currency is;
+    bool is_known;   /* By the view. */
+    uint64_t age_ms; /* Of its rows there. */
     uint64_t latency_ms;
     const struct survey_site *told; /* By the survey; NULL: it was not asked. */
     const char *why;                /* It could not be asked; in the arena. */
@@ -24,20 +24,29 @@ struct api_part {
 
 /* The rows of some sites from the view */
 
-static char **names_of(struct api_reading *reading, enum source a,
-                       enum source b, size_t *ret_n)
+static bool is_by_view(const struct api_part *part)
 {
-    char **names = ist_arena_alloc(reading->arena,
-                                   (reading->n_chosen + 1) * sizeof(*names));
+    return part->source == VIEW || part->source == STALE;
+}
+
+static size_t count_by_view(const struct api_reading *reading)
+{
     size_t n = 0;
 
-    for (size_t i = 0; names && i < reading->n_chosen; i++) {
-        enum source source = reading->parts[i].source;
+    for (size_t i = 0; i < reading->n_parts; i++)
+        n += is_by_view(&reading->parts[i]);
+    return n;
+}
 
-        if (source == a || source == b)
-            names[n++] = reading->chosen[i]->name;
+static char **names_by_view(struct api_reading *reading, size_t n_names)
+{
+    char **names = ist_arena_alloc(reading->arena, n_names * sizeof(*names));
+    size_t n = 0;
+
+    for (size_t i = 0; names && i < reading->n_parts; i++) {
+        if (is_by_view(&reading->parts[i]))
+            names[n++] = reading->parts[i].site->name;
     }
-    *ret_n = n;
     return names;
 }
 
@@ -77,18 +86,19 @@ static int read_view(struct api_reading *reading, struct view_page *ret,
     struct view_query ask = {.kind = reading->kind,
                              .n_sort = reading->show_id ? 0 : query->n_sort,
                              .after = query->has_after ? &query->after : NULL,
-                             .limit = reading->show_id ? reading->n_chosen
-                                                       : query->limit};
+                             .limit = reading->show_id ? reading->n_parts
+                                                       : query->limit,
+                             .n_sites = count_by_view(reading)};
+    bool is_all = ask.n_sites == sites_count(reading->api->sites);
 
     *ret = (struct view_page){0};
-    ask.sites = names_of(reading, VIEW, STALE, &ask.n_sites);
-    ask.filters = filters_of(reading, &reading->show_id, &ask.n_filters);
-    if (!ask.sites || !ask.filters)
-        return ist_err_set(err, -ENOMEM, "out of the request's memory");
     if (ask.n_sites == 0)
         return 0;
-    if (ask.n_sites == sites_count(reading->api->sites))
-        ask.sites = NULL; /* All: none has to be looked for. */
+    if (!is_all) /* Else none has to be looked for. */
+        ask.sites = names_by_view(reading, ask.n_sites);
+    ask.filters = filters_of(reading, &reading->show_id, &ask.n_filters);
+    if (!(is_all || ask.sites) || !ask.filters)
+        return ist_err_set(err, -ENOMEM, "out of the request's memory");
     for (size_t i = 0; i < ask.n_sort; i++) {
         ask.sort[i].name = query->sort[i].name;
         ask.sort[i].descending = query->sort[i].descending;
@@ -113,7 +123,7 @@ static int merge(struct api_reading *reading, const struct view_page *page,
                  const struct ist_merge *live)
 {
     struct ist_order order = order_of(reading);
-    size_t limit = reading->show_id ? reading->n_chosen : reading->query->limit;
+    size_t limit = reading->show_id ? reading->n_parts : reading->query->limit;
     size_t n_live = live ? live->n_page : 0, i = 0, j = 0, n = 0;
     struct ist_row_out *rows = ist_arena_alloc(
         reading->arena, (page->n_rows + n_live + 1) * sizeof(*rows));
@@ -155,7 +165,23 @@ static struct api_site told_by_survey(const struct api_part *part)
                              .reason = told->err.text};
 }
 
-static struct api_site told_by_view(const struct api_part *part)
+/* Why it is not served as one that answered. */
+static const char *reason_of(const struct api_reading *reading,
+                             const struct api_part *part)
+{
+    struct intake_currency is;
+
+    if (part->told)
+        return part->told->err.text;
+    if (part->why || part->source == VIEW || !reading->api->intake)
+        return part->why ? part->why : "";
+    intake_currency(reading->api->intake, part->site, reading->kind,
+                    reading->wall_ms, &is);
+    return is.why;
+}
+
+static struct api_site told_by_view(const struct api_reading *reading,
+                                    const struct api_part *part)
 {
     static const enum api_site_state states[] = {[VIEW] = API_SITE_ANSWERED,
                                                  [STALE] = API_SITE_STALE,
@@ -165,27 +191,25 @@ static struct api_site told_by_view(const struct api_part *part)
                              .state = states[part->source],
                              .latency_ms = part->told ? part->told->latency_ms
                                                       : part->latency_ms,
-                             .age_ms = part->is.age_ms,
+                             .age_ms = part->age_ms,
                              .http = part->told ? part->told->err.http : 0,
-                             .reason = part->told  ? part->told->err.text
-                                       : part->why ? part->why
-                                                   : part->is.why};
+                             .reason = reason_of(reading, part)};
 }
 
 static int tell_sites(struct api_reading *reading)
 {
     struct api_site *sites = ist_arena_alloc(
-        reading->arena, (reading->n_chosen + 1) * sizeof(*sites));
+        reading->arena, (reading->n_parts + 1) * sizeof(*sites));
 
     if (!sites)
         return -ENOMEM;
-    for (size_t i = 0; i < reading->n_chosen; i++) {
+    for (size_t i = 0; i < reading->n_parts; i++) {
         const struct api_part *part = &reading->parts[i];
 
-        sites[i] =
-            part->source == LIVE ? told_by_survey(part) : told_by_view(part);
+        sites[i] = part->source == LIVE ? told_by_survey(part)
+                                        : told_by_view(reading, part);
     }
-    reading->sites = (struct api_sites){sites, reading->n_chosen};
+    reading->sites = (struct api_sites){sites, reading->n_parts};
     return 0;
 }
 
@@ -203,11 +227,17 @@ static void finish(struct api_reading *reading, const struct ist_merge *live)
     ist_op_finish(&reading->op, rc);
 }
 
+static void fail_memory(struct api_reading *reading)
+{
+    ist_op_fail(&reading->op, -ENOMEM,
+                "the question is over the cap of one request");
+}
+
 /* Sites that failed live: what the view last knew of them is better than
  * nothing, and it is said how old it is. */
 static void fall_back(struct api_part *part)
 {
-    part->source = part->is.known ? STALE : NONE;
+    part->source = part->is_known ? STALE : NONE;
 }
 
 static void on_surveyed(struct ist_op *op)
@@ -221,7 +251,7 @@ static void on_surveyed(struct ist_op *op)
         return;
     }
     /* Those that were asked, in the same order. */
-    for (size_t i = 0, asked = 0; i < reading->n_chosen; i++) {
+    for (size_t i = 0, asked = 0; i < reading->n_parts; i++) {
         struct api_part *part = &reading->parts[i];
 
         if (part->source != LIVE)
@@ -237,17 +267,24 @@ static void ask_sites(struct api_reading *reading)
 {
     struct survey *survey = &reading->survey;
     const struct api_query *query = reading->query;
-    struct sites_site **live = ist_arena_alloc(
-        reading->arena, (reading->n_chosen + 1) * sizeof(struct sites_site *));
-    size_t n = 0;
+    struct sites_site **live = NULL;
+    size_t n = 0, n_live = 0;
 
-    for (size_t i = 0; live && i < reading->n_chosen; i++) {
-        if (reading->parts[i].source == LIVE)
-            live[n++] = reading->chosen[i];
-    }
-    if (n == 0) {
+    for (size_t i = 0; i < reading->n_parts; i++)
+        n_live += reading->parts[i].source == LIVE;
+    if (n_live == 0) {
         finish(reading, NULL);
         return;
+    }
+    live =
+        ist_arena_alloc(reading->arena, n_live * sizeof(struct sites_site *));
+    if (!live) {
+        fail_memory(reading);
+        return;
+    }
+    for (size_t i = 0; i < reading->n_parts; i++) {
+        if (reading->parts[i].source == LIVE)
+            live[n++] = reading->parts[i].site;
     }
     ist_op_prepare(&survey->op, reading->op.loop, &reading->op, 0, on_surveyed);
     survey->kind = reading->kind->name;
@@ -262,24 +299,38 @@ static void ask_sites(struct api_reading *reading)
     survey_start(survey, reading->api->desk, live, n);
 }
 
+/* What the view knows of a site. */
+static void look_at(const struct api_reading *reading, struct sites_site *site,
+                    struct intake_standing *ret)
+{
+    *ret = (struct intake_standing){.site = site};
+    if (reading->api->intake)
+        intake_standing(reading->api->intake, site, reading->kind, ret);
+}
+
 /* Consistent reads */
 
 struct waiting {
     struct intake_wait wait;
+    struct api_reading *reading;
     struct api_part *part;
 };
 
 static void on_waited(struct ist_op *op)
 {
-    struct api_part *part = IST_CONTAINER(op, struct waiting, wait.op)->part;
-    struct api_reading *reading = part->reading;
+    struct waiting *waiting = IST_CONTAINER(op, struct waiting, wait.op);
+    struct api_reading *reading = waiting->reading;
+    struct api_part *part = waiting->part;
+    struct intake_standing standing;
 
-    intake_currency(reading->api->intake, part->site, reading->kind,
-                    ist_loop_wall(reading->op.loop), &part->is);
+    reading->wall_ms = ist_loop_wall(reading->op.loop);
+    look_at(reading, part->site, &standing);
+    part->is_known = standing.is_known;
+    part->age_ms = intake_age(&standing, reading->wall_ms);
     part->latency_ms = ist_loop_now(op->loop) - reading->started_ms;
     if (op->rc == 0) {
         part->source = VIEW;
-        part->is.age_ms = 0;
+        part->age_ms = 0;
     } else {
         part->why = ist_arena_strdup(reading->arena, op->err.text);
         fall_back(part);
@@ -292,19 +343,19 @@ static void on_waited(struct ist_op *op)
 static void wait_for_sites(struct api_reading *reading)
 {
     uint64_t timeout = reading->query->deadline_ms * 9 / 10;
-    struct waiting *all = ist_arena_zalloc(
-        reading->arena, (reading->n_chosen + 1) * sizeof(*all));
+    struct waiting *all =
+        ist_arena_zalloc(reading->arena, (reading->n_parts + 1) * sizeof(*all));
 
     if (!all) {
-        ist_op_fail(&reading->op, -ENOMEM,
-                    "the question is over the cap of one request");
+        fail_memory(reading);
         return;
     }
     reading->started_ms = ist_loop_now(reading->op.loop);
-    reading->n_waiting = reading->n_chosen;
-    for (size_t i = 0; i < reading->n_chosen; i++) {
+    reading->n_waiting = reading->n_parts;
+    for (size_t i = 0; i < reading->n_parts; i++) {
         struct intake_wait *wait = &all[i].wait;
 
+        all[i].reading = reading;
         all[i].part = &reading->parts[i];
         wait->site = reading->parts[i].site;
         wait->kind = reading->kind;
@@ -312,70 +363,72 @@ static void wait_for_sites(struct api_reading *reading)
                        on_waited);
         intake_wait_start(reading->api->intake, wait);
     }
-    if (reading->n_chosen == 0)
+    if (reading->n_parts == 0)
         finish(reading, NULL);
 }
 
 /* Beginning */
 
-static bool choose_sites(struct api_reading *reading, struct sites_site **sites,
-                         size_t n)
+/* The view's rows may be young enough to serve, but the site away: that is
+ * said. */
+static void judge(struct api_part *part, const struct api_reading *reading,
+                  const struct intake_standing *standing)
 {
-    struct sites_site *site = NULL;
-
-    reading->n_chosen = sites ? n : sites_count(reading->api->sites);
-    reading->chosen = sites;
-    if (!sites) {
-        reading->chosen =
-            ist_arena_alloc(reading->arena, (reading->n_chosen + 1) *
-                                                sizeof(struct sites_site *));
-        for (size_t i = 0; reading->chosen && i < reading->n_chosen; i++)
-            reading->chosen[i] = site = sites_next(reading->api->sites, site);
-    }
-    reading->parts = ist_arena_zalloc(
-        reading->arena, (reading->n_chosen + 1) * sizeof(*reading->parts));
-    return reading->chosen && reading->parts;
-}
-
-static void judge(struct api_part *part)
-{
-    struct api_reading *reading = part->reading;
     const struct api_query *query = reading->query;
 
-    if (!reading->api->view)
-        return;
-    intake_currency(reading->api->intake, part->site, reading->kind,
-                    reading->wall_ms, &part->is);
-    if (query->has_max_age && part->is.known &&
-        part->is.age_ms <= query->max_age_ms)
-        part->source = VIEW;
+    *part = (struct api_part){.site = standing->site,
+                              .is_known = standing->is_known,
+                              .age_ms = intake_age(standing, reading->wall_ms)};
+    if (query->has_max_age && part->is_known &&
+        part->age_ms <= query->max_age_ms)
+        part->source = standing->is_present ? VIEW : STALE;
 }
 
-/* The view's rows are old enough to serve, but the site is away: that is said.
- */
-static void mark_away(struct api_part *part)
+static void judge_some(struct api_reading *reading, struct sites_site **sites)
 {
-    if (part->source != VIEW || part->site->state == SITES_PRESENT)
-        return;
-    part->source = STALE;
+    for (size_t i = 0; i < reading->n_parts; i++) {
+        struct intake_standing standing;
+
+        look_at(reading, sites[i], &standing);
+        judge(&reading->parts[i], reading, &standing);
+    }
+}
+
+/* Of all sites. */
+static bool judge_all(struct api_reading *reading)
+{
+    const struct intake_standing *all;
+    struct sites_site *site = NULL;
+    size_t n = reading->n_parts;
+
+    if (!reading->api->intake) {
+        for (size_t i = 0; i < n; i++) {
+            site = sites_next(reading->api->sites, site);
+            judge(&reading->parts[i], reading,
+                  &(struct intake_standing){.site = site});
+        }
+        return true;
+    }
+    all = intake_standings(reading->api->intake, reading->kind, &n);
+    for (size_t i = 0; all && i < n; i++)
+        judge(&reading->parts[i], reading, &all[i]);
+    return all;
 }
 
 void api_reading_start(struct api_reading *reading, struct sites_site **sites,
                        size_t n)
 {
     ist_op_begin(&reading->op, NULL);
-    if (!choose_sites(reading, sites, n)) {
-        ist_op_fail(&reading->op, -ENOMEM,
-                    "the question is over the cap of one request");
+    reading->wall_ms = ist_loop_wall(reading->op.loop);
+    reading->n_parts = sites ? n : sites_count(reading->api->sites);
+    reading->parts = ist_arena_alloc(
+        reading->arena, (reading->n_parts + 1) * sizeof(*reading->parts));
+    if (!reading->parts || (!sites && !judge_all(reading))) {
+        fail_memory(reading);
         return;
     }
-    reading->wall_ms = ist_loop_wall(reading->op.loop);
-    for (size_t i = 0; i < reading->n_chosen; i++) {
-        reading->parts[i].reading = reading;
-        reading->parts[i].site = reading->chosen[i];
-        judge(&reading->parts[i]);
-        mark_away(&reading->parts[i]);
-    }
+    if (sites)
+        judge_some(reading, sites);
     if (reading->query->consistent && reading->api->intake)
         wait_for_sites(reading);
     else

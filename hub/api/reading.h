@@ -32,9 +32,8 @@ struct api_reading {
     struct api_sites sites; /* What became of each. */
 
     /* Private to reading.c. */
-    struct sites_site **chosen; /* By name. */
-    size_t n_chosen;
-    struct api_part *parts; /* One for each of them. */
+    struct api_part *parts; /* One for each site chosen, by name. */
+    size_t n_parts;
     struct survey survey;
     size_t n_waiting;
     uint64_t started_ms;

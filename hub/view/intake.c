@@ -221,6 +221,7 @@ struct intake *intake_open(struct ist_loop *loop, struct ist_bus *bus,
     intake->view = view;
     intake->log = log;
     intake->conf = *conf;
+    intake->n_moves = 1;
     STAILQ_INIT(&intake->waiting);
     STAILQ_INIT(&intake->writing);
     if (ist_tree_map(tree, "intake", 0, &intake->map, err) ||
@@ -245,6 +246,7 @@ static void try_close(struct intake *intake)
     ist_timer_disarm(&intake->tick);
     free_all(intake, &intake->writing); /* That were to be tried again. */
     free_sites(intake);
+    intake_standings_free(intake);
     if (intake->closed)
         intake->closed(intake->closed_arg);
     free(intake);

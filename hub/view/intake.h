@@ -68,6 +68,30 @@ void intake_currency(struct intake *, const struct sites_site *,
                      const struct ist_kind *, uint64_t now_ms,
                      struct intake_currency *ret);
 
+/* The same at a glance. */
+struct intake_standing {
+    struct sites_site *site;
+    uint64_t as_of_ms; /* Wall time when its rows were surely all; 0: never. */
+    bool is_known, is_present;
+};
+
+void intake_standing(struct intake *, struct sites_site *,
+                     const struct ist_kind *, struct intake_standing *ret);
+/* Of all sites, in the order of their names: they lie side by side, for an
+ * answer of the API that tells of a thousand sites would else spend more on
+ * finding these words than on its rows. Borrowed until the loop goes on; NULL:
+ * out of memory. */
+const struct intake_standing *
+intake_standings(struct intake *, const struct ist_kind *, size_t *ret_n);
+
+static inline uint64_t intake_age(const struct intake_standing *standing,
+                                  uint64_t now_ms)
+{
+    if (!standing->as_of_ms)
+        return UINT64_MAX;
+    return now_ms > standing->as_of_ms ? now_ms - standing->as_of_ms : 0;
+}
+
 /* Of all kinds of a site. */
 struct intake_summary {
     uint64_t rows;

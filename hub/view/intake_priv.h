@@ -76,6 +76,13 @@ struct intake_resync {
     LIST_ENTRY(intake_resync) sibling;
 };
 
+/* Of one kind. */
+struct intake_standings {
+    struct intake_standing *all; /* Owned. */
+    size_t size;
+    uint64_t made_at; /* By the count of moves. */
+};
+
 struct intake {
     struct ist_loop *loop;
     struct ist_bus *bus;
@@ -123,6 +130,9 @@ struct intake {
         size_t n;
     } telling;
 
+    uint64_t n_moves; /* Of any site or its numbers, and one at the start. */
+    struct intake_standings standings[VIEW_KINDS_MAX]; /* By kind's number. */
+
     LIST_HEAD(, intake_site) known;
     LIST_HEAD(, intake_drop) drops;
     LIST_HEAD(, intake_resync) resyncs;
@@ -155,9 +165,12 @@ void intake_tick(struct ist_timer *);
 void intake_drop(struct intake *, const char *name);
 bool intake_is_dropping(struct intake *, const char *name);
 /* After a commit that took entries of it. */
-void intake_site_moved(struct intake_site *);
+void intake_site_moved(struct intake *, struct intake_site *);
 /* Calls under way end. */
 void intake_sites_stop(struct intake *);
+
+/* intake_standing.c */
+void intake_standings_free(struct intake *);
 
 /* intake_told.c */
 void intake_tell_changes(struct intake *, struct intake_site *,

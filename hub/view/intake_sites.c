@@ -319,8 +319,9 @@ static bool find_lacks(struct intake *intake, struct intake_site *at)
 
 /* Changes */
 
-void intake_site_moved(struct intake_site *at)
+void intake_site_moved(struct intake *intake, struct intake_site *at)
 {
+    intake->n_moves++;
     note_currency(at);
 }
 
@@ -329,6 +330,7 @@ void intake_site_changed(struct intake *intake, struct sites_site *site,
 {
     struct intake_site *at = intake_site_of(intake, site);
 
+    intake->n_moves++;
     if (!at || intake->closing)
         return;
     intake_tell_changes(intake, at, changes);

@@ -372,7 +372,7 @@ static void add_counts(struct intake_counts *to,
 }
 
 /* as_of moves on the loop too: the later one counts. */
-static void take_over(struct intake_site *at)
+static void take_over(struct intake *intake, struct intake_site *at)
 {
     for (size_t i = 0; i < VIEW_KINDS_MAX; i++) {
         uint64_t was = at->numbers.kinds[i].as_of_ms;
@@ -381,7 +381,7 @@ static void take_over(struct intake_site *at)
             at->working->kinds[i].as_of_ms = was;
     }
     at->numbers = *at->working;
-    intake_site_moved(at);
+    intake_site_moved(intake, at);
 }
 
 static void forget_working(struct intake *intake, bool committed)
@@ -395,7 +395,7 @@ static void forget_working(struct intake *intake, bool committed)
         if (!at || !at->working)
             continue;
         if (committed)
-            take_over(at);
+            take_over(intake, at);
         free(at->working);
         at->working = NULL;
     }

@@ -307,6 +307,28 @@ static inline void presence(struct box *box, struct peer *peer, uint64_t epoch,
     presence_of(box, peer, epoch, next_sequence, &kind);
 }
 
+/* What stands side by side is what each site says by itself. */
+static inline void assert_standings(struct box *box)
+{
+    const struct ist_kind *kind = ist_kind_find("server");
+    uint64_t now = ist_loop_wall(&box->hall->loop);
+    struct sites_site *site = NULL;
+    size_t n;
+    const struct intake_standing *all = intake_standings(box->intake, kind, &n);
+
+    assert_int_equal(n, sites_count(box->hall->sites));
+    for (size_t i = 0; i < n; i++) {
+        struct intake_currency is;
+
+        site = sites_next(box->hall->sites, site);
+        intake_currency(box->intake, site, kind, now, &is);
+        assert_ptr_equal(all[i].site, site);
+        assert_int_equal(all[i].is_known, is.known);
+        assert_int_equal(intake_age(&all[i], now), is.age_ms);
+        assert_int_equal(all[i].is_present, site->state == SITES_PRESENT);
+    }
+}
+
 static inline struct intake_currency currency(struct box *box,
                                               struct peer *peer)
 {
@@ -315,6 +337,7 @@ static inline struct intake_currency currency(struct box *box,
     intake_currency(box->intake, sites_find(box->hall->sites, peer->name),
                     ist_kind_find("server"), ist_loop_wall(&box->hall->loop),
                     &is);
+    assert_standings(box);
     return is;
 }
 
