@@ -54,32 +54,51 @@ static int del(struct view *view, MDB_txn *txn, const struct view_key *key)
     return rc == MDB_NOTFOUND ? 0 : rc;
 }
 
-/* One member in one scope. */
+/* A row of one member in one scope: what its key is made of. */
+struct place {
+    bool is_there;
+    struct ist_bytes project, value;
+};
+
+static struct place place_of(const struct view_facts *facts, const char *member,
+                             bool in_project)
+{
+    struct place place = {.is_there = facts->row != NULL};
+
+    if (!place.is_there)
+        return place;
+    place.value = member_of(facts, member);
+    if (in_project)
+        place.project = member_of(facts, "project");
+    place.is_there = !in_project || place.project.size;
+    return place;
+}
+
+/* Most changes of a row leave most of its members as they are: no key is made
+ * for these. */
 static int move_one(struct view *view, MDB_txn *txn, size_t i, bool in_project,
                     const struct view_facts *before,
                     const struct view_facts *after)
 {
-    struct view_key was = {.len = 0}, is = {.len = 0};
+    struct place was = place_of(before, members[i].name, in_project);
+    struct place is = place_of(after, members[i].name, in_project);
+    struct view_key key;
     int rc = 0;
 
-    for (int now = 0; now < 2; now++) {
-        const struct view_facts *facts = now ? after : before;
-        struct ist_bytes project, value;
-
-        if (!facts->row)
-            continue;
-        project = member_of(facts, "project");
-        if (in_project && project.size == 0)
-            continue;
-        value = member_of(facts, members[i].name);
-        make_key(view, now ? &is : &was, members[i].byte, facts,
-                 in_project ? &project : NULL, &value);
-    }
-    if (was.len == is.len && memcmp(was.data, is.data, is.len) == 0)
+    if (was.is_there == is.is_there && ist_bytes_equal(&was.value, &is.value) &&
+        ist_bytes_equal(&was.project, &is.project))
         return 0;
-    if (was.len)
-        rc = del(view, txn, &was);
-    return rc || !is.len ? rc : put(view, txn, &is);
+    if (was.is_there) {
+        make_key(view, &key, members[i].byte, before,
+                 in_project ? &was.project : NULL, &was.value);
+        rc = del(view, txn, &key);
+    }
+    if (is.is_there && rc == 0) {
+        make_key(view, &key, members[i].byte, after,
+                 in_project ? &is.project : NULL, &is.value);
+        rc = put(view, txn, &key);
+    }
+    return rc;
 }
 
 int view_sorted_move(struct view *view, MDB_txn *txn,

@@ -248,19 +248,14 @@ static int change_apply(struct change *c)
     return rc;
 }
 
-static bool is_same(const struct ist_bytes *a, const struct ist_bytes *b)
-{
-    return a->size == b->size && memcmp(a->data, b->data, a->size) == 0;
-}
-
 static bool is_unchanged(const struct change *c)
 {
-    bool same =
-        c->before.row && c->old.generation == c->new.generation &&
-        c->old.n_keys == c->new.n_keys &&is_same(&c->old.body, &c->new.body);
+    bool same = c->before.row && c->old.generation == c->new.generation &&
+                c->old.n_keys ==
+                    c->new.n_keys &&ist_bytes_equal(&c->old.body, &c->new.body);
 
     for (size_t i = 0; same && i < c->new.n_keys; i++)
-        same = is_same(&c->old.keys[i], &c->new.keys[i]);
+        same = ist_bytes_equal(&c->old.keys[i], &c->new.keys[i]);
     return same;
 }
 

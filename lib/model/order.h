@@ -35,6 +35,13 @@ struct ist_place {
  * other. */
 int ist_bytes_cmp(const struct ist_bytes *, const struct ist_bytes *);
 
+static inline bool ist_bytes_equal(const struct ist_bytes *a,
+                                   const struct ist_bytes *b)
+{
+    return a->size == b->size &&
+           (a->size == 0 || __builtin_memcmp(a->data, b->data, a->size) == 0);
+}
+
 /* Only the sort keys. */
 int ist_order_cmp_keys(const struct ist_order *, const struct ist_place *,
                        const struct ist_place *);

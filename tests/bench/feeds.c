@@ -13,6 +13,7 @@
  *   news RATE SECONDS     changes of these, RATE a second over all sites
  *
  * Ends with its input. */
+#include "base/clock.h"
 #include "base/log.h"
 #include "base/parse.h"
 #include "base/rand.h"
@@ -135,8 +136,10 @@ static void write_body(struct entry *entry, const struct site *site,
         (ProtobufCBinaryData){(size_t) n, (uint8_t *) entry->body};
 }
 
+/* Stated rows were last changed in the past, at times that are spread as those
+ * of real ones are; what is news was changed just now. */
 static void write_row(struct entry *entry, const struct site *site,
-                      uint64_t row, uint64_t version)
+                      uint64_t row, bool is_news)
 {
     static const char *const fixed[KEYS] = {
         [1] = "ACTIVE",
@@ -149,13 +152,16 @@ static void write_row(struct entry *entry, const struct site *site,
     snprintf(entry->name, sizeof(entry->name), "web-%" PRIu64, row % 5000);
     snprintf(entry->project, sizeof(entry->project), "%032x", project_of(row));
     snprintf(entry->created, sizeof(entry->created),
-             "2026-11-%02uT%02u:%02u:%02u.000000", (unsigned) (1 + row % 28),
+             "2026-09-%02uT%02u:%02u:%02u.000000", (unsigned) (1 + row % 28),
              (unsigned) (row / 28 % 24), (unsigned) (row % 60),
              (unsigned) (site->number % 60));
-    snprintf(entry->updated, sizeof(entry->updated),
-             "2026-12-%02uT%02u:%02u:%02u.000000",
-             (unsigned) (1 + version % 28), (unsigned) (version / 28 % 24),
-             (unsigned) (version % 60), (unsigned) (row % 60));
+    if (is_news)
+        ist_clock_text(ist_loop_wall(&loop), entry->updated);
+    else
+        snprintf(entry->updated, sizeof(entry->updated),
+                 "2026-10-%02uT%02u:%02u:%02u.000000",
+                 (unsigned) (1 + row % 28), (unsigned) (row / 28 % 24),
+                 (unsigned) (site->number % 60), (unsigned) (row % 60));
     snprintf(entry->host, sizeof(entry->host), "compute-%u",
              (unsigned) (row % 50));
     isthmus__v1__record__init(&entry->record);
@@ -195,7 +201,7 @@ static void add_row(struct site *site, size_t n, uint64_t row, bool is_news)
     static char action[] = "updated";
     struct entry *entry = begin_entry(site, n, ISTHMUS__V1__CHANGE__OP__UPSERT);
 
-    write_row(entry, site, row, is_news ? site->next_sequence : 0);
+    write_row(entry, site, row, is_news);
     entry->change.record = &entry->record;
     if (!is_news)
         return;
