@@ -45,22 +45,23 @@ static const char **text_of(struct events_item *item, size_t i)
  * long is cut. Returns the length. */
 static size_t put_clean(struct ist_sb *out, const char *text, size_t max)
 {
-    size_t len = strnlen(text, max + 4), at = 0, start = out->len;
+    size_t len = strnlen(text, max + 4), at = 0, kept = 0, start = out->len;
 
     while (at < len) {
         unsigned char c = (unsigned char) text[at];
-        size_t n = ist_utf8_len(text + at, len - at);
+        size_t n = c < 0x80 ? 1 : ist_utf8_len(text + at, len - at);
+        bool is_control = c < 0x20 || c == 0x7F;
 
         if (at + (n ? n : 1) > max)
             break;
-        if (c < 0x20 || c == 0x7F)
-            ist_sb_putc(out, ' ');
-        else if (n == 0)
-            ist_sb_putc(out, '?');
-        else
-            ist_sb_add(out, text + at, n);
+        if (is_control || n == 0) {
+            ist_sb_add(out, text + kept, at - kept);
+            ist_sb_putc(out, is_control ? ' ' : '?');
+            kept = at + 1;
+        }
         at += n ? n : 1;
     }
+    ist_sb_add(out, text + kept, at - kept);
     ist_sb_putc(out, '\0');
     return out->rc ? 0 : out->len - start - 1;
 }

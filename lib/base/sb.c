@@ -79,21 +79,29 @@ void ist_sb_putc(struct ist_sb *sb, char c)
     ist_sb_add(sb, &c, 1);
 }
 
+/* Into the room that there is; only what does not fit is written twice. */
 void ist_sb_printf(struct ist_sb *sb, const char *fmt, ...)
 {
+    size_t room = sb->rc ? 0 : sb->size - sb->len;
     va_list args;
     int len;
 
+    if (room > sb->cap - sb->len + 1)
+        room = sb->cap - sb->len + 1; /* The NUL counts in the room only. */
     va_start(args, fmt);
-    len = vsnprintf(NULL, 0, fmt, args);
+    len = vsnprintf(room ? sb->data + sb->len : NULL, room, fmt, args);
     va_end(args);
-    if (len < 0 || grow(sb, (size_t) len)) {
+    if (len < 0 || ((size_t) len >= room && grow(sb, (size_t) len))) {
         fail(sb, -EINVAL);
+        if (room)
+            sb->data[sb->len] = '\0';
         return;
     }
-    va_start(args, fmt);
-    vsnprintf(sb->data + sb->len, (size_t) len + 1, fmt, args);
-    va_end(args);
+    if ((size_t) len >= room) {
+        va_start(args, fmt);
+        vsnprintf(sb->data + sb->len, (size_t) len + 1, fmt, args);
+        va_end(args);
+    }
     sb->len += (size_t) len;
 }
 
