@@ -211,10 +211,31 @@ static bool is_busy(const struct api *api, const struct api_route *route)
     return !route->is_open && api->n_open >= api->conf.requests_max;
 }
 
+/* What can be got can be asked for its head only; the server leaves the body
+ * out (RFC 9110, 9.3.2). */
+static bool takes_method(const struct api_route *route, const char *method)
+{
+    return strcmp(route->method, method) == 0 ||
+           (strcmp(route->method, "GET") == 0 && strcmp(method, "HEAD") == 0);
+}
+
+#define POSSIBLE_SIZE 64 /* Of all methods there are, once each. */
+
+static void add_possible(char possible[POSSIBLE_SIZE],
+                         const struct api_route *route)
+{
+    size_t len = strlen(possible);
+
+    if (strstr(possible, route->method))
+        return; /* Of another route that the path fits too. */
+    snprintf(possible + len, POSSIBLE_SIZE - len, "%s%s%s", len ? ", " : "",
+             route->method, strcmp(route->method, "GET") == 0 ? ", HEAD" : "");
+}
+
 static void handle(void *arg, struct ist_httpd_request *http)
 {
     struct api *api = arg;
-    char possible[64] = ""; /* Other methods. */
+    char possible[POSSIBLE_SIZE] = ""; /* Other methods. */
 
     if (api->stopping) {
         api_problem_reply(http, API_BUSY, NULL, "The hub is going down.");
@@ -227,10 +248,8 @@ static void handle(void *arg, struct ist_httpd_request *http)
 
         if (!match(route->pattern, http->path, &request))
             continue;
-        if (strcmp(route->method, http->method) != 0) {
-            snprintf(possible + strlen(possible),
-                     sizeof(possible) - strlen(possible), "%s%s",
-                     *possible ? ", " : "", route->method);
+        if (!takes_method(route, http->method)) {
+            add_possible(possible, route);
             continue;
         }
         if (is_busy(api, route))
@@ -250,9 +269,7 @@ static void handle(void *arg, struct ist_httpd_request *http)
                           "This needs 'Authorization: Bearer TOKEN' with the "
                           "token of the hub's admin.");
     else if (*possible)
-        api_problem_reply(http, API_METHOD, NULL,
-                          "%.20s is not possible here: only %s.", http->method,
-                          possible);
+        api_problem_method(http, possible);
     else
         not_found(http);
 }

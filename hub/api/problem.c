@@ -154,8 +154,10 @@ void api_problem_sites(struct ist_sb *out, const struct api_sites *sites,
     ist_sb_putc(out, ']');
 }
 
+/* 'more' is one header more, or NULL. */
 static void reply(struct ist_httpd_request *request, enum api_problem problem,
-                  int status, const struct api_sites *sites, const char *detail)
+                  int status, const struct api_sites *sites, const char *detail,
+                  const struct ist_httpd_header *more)
 {
     static const struct ist_httpd_header headers[] = {
         {"Content-Type", "application/problem+json"},
@@ -163,7 +165,7 @@ static void reply(struct ist_httpd_request *request, enum api_problem problem,
         {"Retry-After", "5"},
         {"WWW-Authenticate", "Bearer realm=\"isthmus\""},
     };
-    struct ist_httpd_header used[4] = {headers[0], headers[1]};
+    struct ist_httpd_header used[5] = {headers[0], headers[1]};
     size_t n = 2, size;
     struct ist_sb out;
     char *body;
@@ -172,6 +174,8 @@ static void reply(struct ist_httpd_request *request, enum api_problem problem,
         used[n++] = headers[2];
     if (status == 401)
         used[n++] = headers[3];
+    if (more)
+        used[n++] = *more;
     ist_sb_init(&out, 0);
     ist_sb_printf(&out, "{\"type\":\"/api/docs/errors#%s\",",
                   rows[problem].code);
@@ -201,7 +205,17 @@ void api_problem_reply(struct ist_httpd_request *request,
     va_start(args, fmt);
     vsnprintf(detail, sizeof(detail), fmt, args);
     va_end(args);
-    reply(request, problem, rows[problem].status, sites, detail);
+    reply(request, problem, rows[problem].status, sites, detail, NULL);
+}
+
+void api_problem_method(struct ist_httpd_request *request, const char *possible)
+{
+    const struct ist_httpd_header allow = {"Allow", possible};
+    char detail[200];
+
+    snprintf(detail, sizeof(detail), "%.20s is not possible here: only %.100s.",
+             request->method, possible);
+    reply(request, API_METHOD, rows[API_METHOD].status, NULL, detail, &allow);
 }
 
 void api_problem_page(struct ist_sb *out)
@@ -233,9 +247,9 @@ void api_problem_refuse(void *arg, struct ist_httpd_request *request,
     (void) arg;
     for (size_t i = 0; i < IST_COUNT(rows); i++) {
         if (rows[i].status == status && !rows[i].is_ours) {
-            reply(request, (enum api_problem) i, status, NULL, reason);
+            reply(request, (enum api_problem) i, status, NULL, reason, NULL);
             return;
         }
     }
-    reply(request, API_BAD_REQUEST, status, NULL, reason);
+    reply(request, API_BAD_REQUEST, status, NULL, reason, NULL);
 }

@@ -57,6 +57,10 @@ void api_problem_reply(struct ist_httpd_request *, enum api_problem,
                        const struct api_sites *, const char *fmt, ...)
     IST_PRINTF(4, 5);
 
+/* 405, with the methods that are possible in its header: "GET, POST" (RFC 9110,
+ * 15.5.6). */
+void api_problem_method(struct ist_httpd_request *, const char *possible);
+
 /* Has a request that takes no parameters any? Then it is answered. */
 bool api_has_params(struct ist_httpd_request *);
 

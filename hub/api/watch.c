@@ -267,19 +267,26 @@ static struct watcher *watcher_new(struct api *api,
     return watcher;
 }
 
+#define HEADERS 3
+
+static void fill_headers(struct ist_httpd_header to[HEADERS],
+                         const struct framing *framing)
+{
+    to[0] = (struct ist_httpd_header){"Content-Type", framing->type};
+    to[1] = (struct ist_httpd_header){"Cache-Control", "no-store"};
+    to[2] = (struct ist_httpd_header){"X-Accel-Buffering", "no"};
+}
+
 static void watcher_begin(struct watcher *watcher,
                           struct ist_httpd_request *http)
 {
-    const struct ist_httpd_header headers[] = {
-        {"Content-Type", watcher->framing->type},
-        {"Cache-Control", "no-store"},
-        {"X-Accel-Buffering", "no"},
-    };
+    struct ist_httpd_header headers[HEADERS];
     struct api *api = watcher->api;
     const char *head = watcher->framing->head;
 
-    watcher->stream = ist_httpd_stream_begin(
-        http, 200, headers, IST_COUNT(headers), on_drained, on_gone, watcher);
+    fill_headers(headers, watcher->framing);
+    watcher->stream = ist_httpd_stream_begin(http, 200, headers, HEADERS,
+                                             on_drained, on_gone, watcher);
     if (!watcher->stream) {
         watcher_free(watcher);
         return;
@@ -290,12 +297,27 @@ static void watcher_begin(struct watcher *watcher,
     ist_timer_arm_in(&watcher->beat, api->loop, BEAT_MS, on_beat);
 }
 
+/* Who asks for the head only is not to be kept as one that watches. */
+static void reply_head(struct ist_httpd_request *http,
+                       const struct framing *framing)
+{
+    struct ist_httpd_header headers[HEADERS];
+
+    fill_headers(headers, framing);
+    ist_httpd_reply(http, 200, headers, HEADERS, "", 0);
+}
+
 void api_watch(const struct api_request *request,
                struct api_events_query *query, uint64_t place,
                enum api_watch_framing framing)
 {
     struct api *api = request->api;
     struct watcher *watcher;
+
+    if (strcmp(request->http->method, "HEAD") == 0) {
+        reply_head(request->http, &framings[framing]);
+        return;
+    }
 
     if (api->n_watchers >= api->conf.watchers_max) {
         api_problem_reply(request->http, API_BUSY, NULL,

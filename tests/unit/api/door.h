@@ -252,8 +252,9 @@ struct reader {
 };
 
 /* 'headers' as lines, each ended. */
-static inline void reader_open(struct door *door, struct reader *reader,
-                               const char *target, const char *headers)
+static inline void reader_begin(struct door *door, struct reader *reader,
+                                const char *method, const char *target,
+                                const char *headers)
 {
     struct sockaddr_in to = {
         .sin_family = AF_INET,
@@ -263,9 +264,9 @@ static inline void reader_open(struct door *door, struct reader *reader,
     int len;
 
     len = snprintf(text, sizeof(text),
-                   "GET %s HTTP/1.1\r\nHost: hub\r\n"
+                   "%s %s HTTP/1.1\r\nHost: hub\r\n"
                    "Authorization: Bearer " TOKEN "\r\n%s\r\n",
-                   target, headers);
+                   method, target, headers);
     assert_true(len > 0 && (size_t) len < sizeof(text));
     *reader = (struct reader){.fd = socket(AF_INET, SOCK_STREAM, 0)};
     assert_true(reader->fd >= 0);
@@ -274,6 +275,12 @@ static inline void reader_open(struct door *door, struct reader *reader,
     fcntl(reader->fd, F_SETFL, O_NONBLOCK);
     reader->text = calloc(1, READER_MAX);
     reader->plain = calloc(1, READER_MAX);
+}
+
+static inline void reader_open(struct door *door, struct reader *reader,
+                               const char *target, const char *headers)
+{
+    reader_begin(door, reader, "GET", target, headers);
 }
 
 static inline void reader_close(struct reader *reader)

@@ -404,6 +404,41 @@ static void test_what_is_refused_at_once(void **state)
     assert_int_equal(box->hall->peers[0].n_calls, 0);
 }
 
+/* RFC 9110, 15.5.6 and 9.3.2. */
+static void test_methods(void **state)
+{
+    static const struct {
+        const char *path, *allow;
+    } rows[] = {
+        {"/healthz", "GET, HEAD"},
+        {"/api/v1/servers", "GET, HEAD"},
+        {"/api/v1/events/stream", "GET, HEAD"},
+        {"/api/v1/alarms/1", "GET, HEAD"},
+        {"/api/v1/alarms/1/ack", "POST"},
+        {"/api/v1/webhooks", "GET, HEAD, POST"},
+        {"/api/v1/webhooks/1", "GET, HEAD, DELETE"},
+    };
+    struct box *box = *state;
+
+    for (size_t i = 0; i < IST_COUNT(rows); i++) {
+        char line[64];
+
+        snprintf(line, sizeof(line), "\r\nAllow: %s\r\n", rows[i].allow);
+        begin(box, "PUT", rows[i].path, TOKEN);
+        finish(box);
+        assert_problem(box, 405, "method_not_allowed");
+        assert_non_null(strstr(box->client.text, line));
+    }
+    begin(box, "HEAD", "/api/v1/sites", TOKEN);
+    finish_text(box);
+    assert_int_equal(box->client.status, 200);
+    assert_non_null(strstr(box->client.text, "application/json"));
+    assert_string_equal(strstr(box->client.text, "\r\n\r\n"), "\r\n\r\n");
+    begin(box, "HEAD", "/api/v1/sites", "wrong");
+    finish_text(box);
+    assert_int_equal(box->client.status, 401);
+}
+
 /* Sites */
 
 static void test_sites_are_listed(void **state)
@@ -614,6 +649,7 @@ int main(void)
         T(test_an_object_nowhere_is_404),
         T(test_an_object_perhaps_at_a_failed_site_is_503),
         T(test_what_is_refused_at_once),
+        T(test_methods),
         T(test_sites_are_listed),
         T(test_hostile_services_are_only_text),
         T(test_a_hostile_reason_is_only_text),

@@ -360,7 +360,7 @@ struct told {
 static struct told check_all(const struct reader *reader)
 {
     const char *at = reader->plain, *end = at + reader->plain_len, *line;
-    uint64_t id = 0, next = 1, from, n_events = 0;
+    uint64_t id = 0, next = 1, from = 0, n_events = 0;
     struct told told = {0};
     bool is_gap = false;
 
@@ -491,6 +491,31 @@ static void test_refused_ones_take_no_room(void **state)
     assert_int_equal(door->api.n_watchers, 0);
 }
 
+/* It has no end: who asks for its head only must not wait for one, nor be kept.
+ */
+static void test_the_head_of_a_stream(void **state)
+{
+    static const struct {
+        const char *target, *type;
+    } rows[] = {
+        {"/api/v1/events/stream", "text/event-stream"},
+        {"/api/v1/events?follow=1", "application/x-ndjson"},
+    };
+    struct door *door = *state;
+    struct reader reader;
+
+    for (size_t i = 0; i < IST_COUNT(rows); i++) {
+        reader_begin(door, &reader, "HEAD", rows[i].target,
+                     "Connection: close\r\n");
+        reader_finish(door, &reader);
+        assert_int_equal(reader.status, 200);
+        assert_non_null(strstr(reader.text, rows[i].type));
+        assert_string_equal(strstr(reader.text, "\r\n\r\n"), "\r\n\r\n");
+        assert_int_equal(door->api.n_watchers, 0);
+        reader_close(&reader);
+    }
+}
+
 static void test_until_is_the_end(void **state)
 {
     struct door *door = *state;
@@ -613,6 +638,7 @@ int main(void)
         TEST(test_a_stalled_one_reads_on),
         TEST(test_only_so_many_watch),
         TEST(test_refused_ones_take_no_room),
+        TEST(test_the_head_of_a_stream),
         TEST(test_until_is_the_end),
         TEST(test_until_needs_no_event),
         TEST(test_a_log_that_cannot_be_read_cuts),
