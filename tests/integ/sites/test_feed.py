@@ -111,16 +111,35 @@ def settle(kind, identity, maker):
         rig.wait_for(is_settled, 60, kind + " to settle", 0.1)
 
 
+def actions(kind, start, made):
+    """What the log says of each, in order, behind 'start'."""
+    told = {identity: [] for identity in made}
+    query = {"after": start, "kind": kind[:-1], "limit": 1000}
+
+    def are_told():
+        for one in told.values():
+            one.clear()
+        for event in rig.api("events?" + urllib.parse.urlencode(
+                query)).json()["items"]:
+            told.get(event["data"]["id"], []).append(event["data"]["action"])
+        return all("deleted" in one for one in told.values())
+
+    rig.wait_for(are_told, 30, "the log to tell of all that went")
+    return told
+
+
 # ---------------------------------------------------------------- in a second
 
 
 @pytest.mark.parametrize("kind", ["servers", "networks", "volumes", "images"])
 def test_made_and_deleted_is_seen_in_a_second(kind, makers, figure):
     """From the service's answer to the row in the view: at most 1 s, p95."""
-    came, went = [], []
+    came, went, made = [], [], []
+    start = rig.api("events?limit=1").json()["last"] or 0
     for i in range(20 if rig.FULL else 6):
         maker = makers[rig.SITES[i % 3]]
         identity = MAKE[kind](maker)
+        made.append(identity)
         came.append(rig.wait_for(
             lambda m=maker, j=identity: seen(kind, m.cloud.site, j), 40,
             "the view to have a new one of " + kind, 0.02))
@@ -140,6 +159,11 @@ def test_made_and_deleted_is_seen_in_a_second(kind, makers, figure):
     figure("%s: in the view after %.0f ms p95 (worst %.0f), out after %.0f "
            "(%.0f)" % (kind, p95(came) * 1000, max(came) * 1000,
                        p95(went) * 1000, max(went) * 1000))
+    told = actions(kind, start, made)
+    figure("%s: %.1f events of each that is made and deleted" % (
+        kind, sum(map(len, told.values())) / len(made)))
+    assert all(one[0] == "created" and one[-1] == "deleted" and
+               set(one[1:-1]) <= {"updated"} for one in told.values()), told
     assert p95(came) <= 1.0 * rig.SLACK
     assert p95(went) <= 1.0 * rig.SLACK
 
