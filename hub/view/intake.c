@@ -200,6 +200,14 @@ static void free_sites(struct intake *intake)
     }
 }
 
+static void intake_free(struct intake *intake)
+{
+    free_sites(intake);
+    intake_standings_free(intake);
+    view_gather_free(intake->batch.rows);
+    free(intake);
+}
+
 struct intake *intake_open(struct ist_loop *loop, struct ist_bus *bus,
                            struct desk *desk, struct sites *sites,
                            struct ist_self *self, struct ist_tree *tree,
@@ -224,10 +232,13 @@ struct intake *intake_open(struct ist_loop *loop, struct ist_bus *bus,
     intake->n_moves = 1;
     STAILQ_INIT(&intake->waiting);
     STAILQ_INIT(&intake->writing);
-    if (ist_tree_map(tree, "intake", 0, &intake->map, err) ||
+    intake->batch.rows = view_gather_new(view);
+    if (!intake->batch.rows)
+        ist_err_set(err, -ENOMEM, "the intake: out of memory");
+    if (!intake->batch.rows ||
+        ist_tree_map(tree, "intake", 0, &intake->map, err) ||
         intake_load(intake, err)) {
-        free_sites(intake);
-        free(intake);
+        intake_free(intake);
         return NULL;
     }
     consume(intake);
@@ -237,6 +248,9 @@ struct intake *intake_open(struct ist_loop *loop, struct ist_bus *bus,
 
 static void try_close(struct intake *intake)
 {
+    void (*closed)(void *) = intake->closed;
+    void *arg = intake->closed_arg;
+
     if (intake->batch.write.op.state != IST_OP_IDLE ||
         intake->chore.write.op.state != IST_OP_IDLE ||
         intake->telling.write.op.state != IST_OP_IDLE ||
@@ -245,11 +259,9 @@ static void try_close(struct intake *intake)
         return;
     ist_timer_disarm(&intake->tick);
     free_all(intake, &intake->writing); /* That were to be tried again. */
-    free_sites(intake);
-    intake_standings_free(intake);
-    if (intake->closed)
-        intake->closed(intake->closed_arg);
-    free(intake);
+    intake_free(intake);
+    if (closed)
+        closed(arg);
 }
 
 static void on_closing(struct ist_timer *timer)

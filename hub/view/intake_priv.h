@@ -4,6 +4,7 @@
 #ifndef VIEW_INTAKE_PRIV_H
 #define VIEW_INTAKE_PRIV_H
 
+#include "view/gather.h"
 #include "view/intake.h"
 #include "view/numbers.h"
 
@@ -109,6 +110,7 @@ struct intake {
     struct {
         struct ist_write write;
         struct intake_counts counts; /* Of the transaction; added when done. */
+        struct view_gather *rows;    /* Owned. */
         uint64_t now_ms;
         uint64_t offset;
         bool has_place; /* The offset was committed, and is of this stream. */

@@ -209,8 +209,8 @@ static int do_upsert(struct applying *a, const struct ist_kind *kind,
         return 0;
     }
     a->intake->batch.counts.upserts++;
-    return view_upsert(a->intake->view, a->txn, a->at->site->name, kind,
-                       event->change->record, a->err);
+    return view_gather_upsert(a->intake->batch.rows, a->txn, a->at->site->name,
+                              kind, event->change->record, a->err);
 }
 
 static int do_delete(struct applying *a, const struct ist_kind *kind,
@@ -221,8 +221,8 @@ static int do_delete(struct applying *a, const struct ist_kind *kind,
         return 0;
     }
     a->intake->batch.counts.deletes++;
-    return view_delete(a->intake->view, a->txn, a->at->site->name, kind,
-                       event->subject, a->err);
+    return view_gather_delete(a->intake->batch.rows, a->txn, a->at->site->name,
+                              kind, event->subject, a->err);
 }
 
 static struct numbers_kind *kind_numbers(struct applying *a,
@@ -234,9 +234,13 @@ static struct numbers_kind *kind_numbers(struct applying *a,
 static int do_begin(struct applying *a, const struct ist_kind *kind,
                     const Isthmus__V1__Event *event)
 {
+    int rc = view_gather_flush(a->intake->batch.rows, a->txn, a->err);
+
     (void) event;
     numbers_begin(kind_numbers(a, kind));
-    return view_begin(a->intake->view, a->txn, a->at->site->name, kind, a->err);
+    return rc ? rc
+              : view_begin(a->intake->view, a->txn, a->at->site->name, kind,
+                           a->err);
 }
 
 /* Where entries are missing, rows that were stated may be among them: nothing
@@ -247,10 +251,14 @@ static int do_end(struct applying *a, const struct ist_kind *kind,
 {
     uint64_t now = a->intake->batch.now_ms;
     bool is_past = event->time_ms && event->time_ms < now;
+    int rc;
 
     if (!numbers_end(kind_numbers(a, kind), is_past ? event->time_ms : now))
         return 0;
-    return view_end(a->intake->view, a->txn, a->at->site->name, kind, a->err);
+    rc = view_gather_flush(a->intake->batch.rows, a->txn, a->err);
+    return rc ? rc
+              : view_end(a->intake->view, a->txn, a->at->site->name, kind,
+                         a->err);
 }
 
 static int take_change(struct applying *a, const Isthmus__V1__Event *event)
@@ -340,11 +348,14 @@ static int apply(struct ist_write *write, MDB_txn *txn, struct ist_err *err)
     struct intake_message *message;
     int rc = 0;
 
+    view_gather_reset(intake->batch.rows); /* Of one that was given up. */
     STAILQ_FOREACH(message, &intake->writing, link)
     {
         if (message->from && rc == 0)
             rc = take_message(intake, txn, message, err);
     }
+    if (rc == 0)
+        rc = view_gather_flush(intake->batch.rows, txn, err);
     STAILQ_FOREACH(message, &intake->writing, link)
     {
         if (message->puts_numbers && rc == 0)

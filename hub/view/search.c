@@ -3,6 +3,7 @@
 #include "view/sorted.h"
 
 #include "codec/json.h"
+#include "view/moves.h"
 
 #include <errno.h>
 #include <string.h>
@@ -163,20 +164,14 @@ static bool holds(const struct texts *texts, const struct text *text)
 
 static int change(struct view *view, MDB_txn *txn,
                   const struct view_facts *facts, const struct text *text,
-                  bool put)
+                  bool there)
 {
     struct view_key key;
-    MDB_val k, nothing = view_val("", 0);
-    int rc;
 
     view_key_text(&key, text->data, text->len);
     view_key_add_hit(&key, view_kind_number(view, facts->kind),
                      (uint8_t) text->what, facts->site, &facts->id);
-    k = view_key_val(&key);
-    if (put)
-        return mdb_put(txn, view->maps[VIEW_SEARCH], &k, &nothing, 0);
-    rc = mdb_del(txn, view->maps[VIEW_SEARCH], &k, NULL);
-    return rc == MDB_NOTFOUND ? 0 : rc;
+    return view_move(view, txn, VIEW_SEARCH, &key, there);
 }
 
 static bool is_same_body(const struct view_facts *a, const struct view_facts *b)

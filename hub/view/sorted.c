@@ -1,5 +1,7 @@
 #include "view/sorted.h"
 
+#include "view/moves.h"
+
 #include <string.h>
 
 /* In general use. The byte is what stands in the file: append only. */
@@ -39,21 +41,6 @@ static void make_key(struct view *view, struct view_key *key, uint8_t member,
     view_key_add_row(key, facts->site, &facts->id);
 }
 
-static int put(struct view *view, MDB_txn *txn, const struct view_key *key)
-{
-    MDB_val k = view_key_val(key), nothing = view_val("", 0);
-
-    return mdb_put(txn, view->maps[VIEW_SORT], &k, &nothing, 0);
-}
-
-static int del(struct view *view, MDB_txn *txn, const struct view_key *key)
-{
-    MDB_val k = view_key_val(key);
-    int rc = mdb_del(txn, view->maps[VIEW_SORT], &k, NULL);
-
-    return rc == MDB_NOTFOUND ? 0 : rc;
-}
-
 /* A row of one member in one scope: what its key is made of. */
 struct place {
     bool is_there;
@@ -91,12 +78,12 @@ static int move_one(struct view *view, MDB_txn *txn, size_t i, bool in_project,
     if (was.is_there) {
         make_key(view, &key, members[i].byte, before,
                  in_project ? &was.project : NULL, &was.value);
-        rc = del(view, txn, &key);
+        rc = view_move(view, txn, VIEW_SORT, &key, false);
     }
     if (is.is_there && rc == 0) {
         make_key(view, &key, members[i].byte, after,
                  in_project ? &is.project : NULL, &is.value);
-        rc = put(view, txn, &key);
+        rc = view_move(view, txn, VIEW_SORT, &key, true);
     }
     return rc;
 }

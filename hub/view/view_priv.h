@@ -30,6 +30,8 @@ struct view {
     struct ist_tree *tree; /* Borrowed. */
     MDB_dbi maps[VIEW_MAPS];
     uint16_t numbers[VIEW_KINDS_MAX]; /* By place in ist_kinds(). */
+    struct view_moves *moves; /* Borrowed, and of who writes only: keys wait
+                               * there (moves.h). NULL: they do not. */
 };
 
 /* Of a kind at a site. */

@@ -10,7 +10,8 @@
  * then obeys lines, and answers each with one of JSON:
  *
  *   state ROWS            every site states so many servers
- *   news RATE SECONDS     changes of these, RATE a second over all sites
+ *   news RATE SECONDS RUN changes of these, RATE a second over all sites, RUN
+ * of each server that is picked, one after the other
  *
  * Ends with its input. */
 #include "base/clock.h"
@@ -58,6 +59,7 @@ struct site {
     uint64_t next_row;   /* Of the statement under way. */
     bool stating, ended; /* ended: its END was sent. */
     uint64_t n_wanted;   /* Changes that are due. */
+    uint64_t row, n_run; /* The server that changes, and how often still. */
     bool has_been_up;
 };
 
@@ -70,7 +72,7 @@ static struct ist_arena packing;
 /* The order being carried out. */
 static struct {
     bool running, is_news;
-    uint64_t began_ms, ends_ms, rate, n_due, n_sent, n_confirmed, n_lost;
+    uint64_t began_ms, ends_ms, rate, run, n_due, n_sent, n_confirmed, n_lost;
     uint32_t next_site;
 } order;
 
@@ -284,8 +286,14 @@ static size_t fill_news(struct site *site)
 {
     size_t n = 0;
 
-    for (; n < BATCH_MAX && site->n_wanted; n++, site->n_wanted--)
-        add_row(site, n, ist_rand_below(site->n_rows), true);
+    for (; n < BATCH_MAX && site->n_wanted; n++, site->n_wanted--) {
+        if (site->n_run == 0) {
+            site->row = ist_rand_below(site->n_rows);
+            site->n_run = order.run;
+        }
+        site->n_run--;
+        add_row(site, n, site->row, true);
+    }
     return n;
 }
 
@@ -362,7 +370,7 @@ static void on_turn(struct ist_timer *timer)
 
 static void obey(const char *line)
 {
-    uint64_t a = 0, b = 0;
+    uint64_t a = 0, b = 0, c = 0;
 
     memset(&order, 0, sizeof(order));
     order.began_ms = ist_loop_now(&loop);
@@ -372,9 +380,12 @@ static void obey(const char *line)
             sites[i].next_row = 0;
             sites[i].stating = true;
         }
-    } else if (sscanf(line, "news %" SCNu64 " %" SCNu64, &a, &b) == 2) {
+    } else if (sscanf(line, "news %" SCNu64 " %" SCNu64 " %" SCNu64, &a, &b,
+                      &c) == 3 &&
+               c > 0) {
         order.is_news = true;
         order.rate = a;
+        order.run = c;
         order.ends_ms = order.began_ms + 1000 * b;
     } else {
         fprintf(stderr, "bench_feeds: what is '%s'?\n", line);

@@ -1,5 +1,5 @@
 /* Random changes and random questions against a model that is an array. */
-#include "view/view.h"
+#include "view/gather.h"
 
 #include "../scratch.h"
 #include "base/rand.h"
@@ -48,6 +48,11 @@ struct box {
     struct ist_arena arena;
     struct ist_err err;
     MDB_txn *txn;
+    /* Changes go through it, and are held by the arena until the flush; NULL:
+     * they are made at once. */
+    struct view_gather *gather;
+    bool is_gathering;
+    struct ist_arena held;
 };
 
 static void open_it(struct box *box)
@@ -61,10 +66,13 @@ static void open_it(struct box *box)
         box->view = view_open(box->tree, &box->err);
     if (!box->view)
         fail_msg("%s", box->err.text);
+    if (box->is_gathering)
+        box->gather = view_gather_new(box->view);
 }
 
 static void close_it(struct box *box)
 {
+    box->gather = view_gather_free(box->gather);
     box->view = view_free(box->view);
     box->tree = ist_tree_free(box->tree);
 }
@@ -78,6 +86,7 @@ static int setup(void **state)
     ist_loop_init_virtual(&box->loop, 1800000000000ULL);
     box->kind = ist_kind_find("server");
     ist_arena_init(&box->arena, 64U << 20);
+    ist_arena_init(&box->held, 64U << 20);
     open_it(box);
     for (size_t s = 0; s < N_SITES; s++) {
         for (size_t i = 0; i < N_ROWS; i++) {
@@ -98,6 +107,7 @@ static int teardown(void **state)
     close_it(box);
     ist_loop_fini(&box->loop);
     ist_arena_fini(&box->arena);
+    ist_arena_fini(&box->held);
     for (size_t s = 0; s < N_SITES; s++) {
         for (size_t i = 0; i < N_ROWS; i++) {
             for (size_t k = 0; k < KEYS; k++)
@@ -115,8 +125,17 @@ static void begin(struct box *box)
     assert_int_equal(ist_tree_begin(box->tree, &box->txn, &box->err), 0);
 }
 
+static void flush(struct box *box)
+{
+    if (box->gather)
+        assert_int_equal(view_gather_flush(box->gather, box->txn, &box->err),
+                         0);
+    ist_arena_reset(&box->held);
+}
+
 static void commit(struct box *box)
 {
+    flush(box);
     assert_int_equal(mdb_txn_commit(box->txn), 0);
 }
 
@@ -167,22 +186,42 @@ static void draw(struct model *row)
     row->there = true;
 }
 
+static ProtobufCBinaryData held(struct box *box, const char *text)
+{
+    return (ProtobufCBinaryData){
+        strlen(text), (uint8_t *) ist_arena_strdup(&box->held, text)};
+}
+
 static void upsert(struct box *box, const struct model *row)
 {
-    Isthmus__V1__Record record = ISTHMUS__V1__RECORD__INIT;
-    ProtobufCBinaryData keys[KEYS];
+    Isthmus__V1__Record *record = ist_arena_alloc(&box->held, sizeof(*record));
+    ProtobufCBinaryData *keys =
+        ist_arena_alloc(&box->held, KEYS * sizeof(*keys));
+    int rc;
 
+    isthmus__v1__record__init(record);
     for (size_t k = 0; k < KEYS; k++)
-        keys[k] = (ProtobufCBinaryData){strlen(row->keys[k]),
-                                        (uint8_t *) row->keys[k]};
-    record.n_keys = KEYS;
-    record.keys = keys;
-    record.id = (char *) (uintptr_t) row->id;
-    record.body = (ProtobufCBinaryData){strlen(row->body),
-                                        (uint8_t *) (uintptr_t) row->body};
-    assert_int_equal(view_upsert(box->view, box->txn, row->site, box->kind,
-                                 &record, &box->err),
-                     0);
+        keys[k] = held(box, row->keys[k]);
+    record->n_keys = KEYS;
+    record->keys = keys;
+    record->id = (char *) held(box, row->id).data;
+    record->body = held(box, row->body);
+    rc = box->gather ? view_gather_upsert(box->gather, box->txn, row->site,
+                                          box->kind, record, &box->err)
+                     : view_upsert(box->view, box->txn, row->site, box->kind,
+                                   record, &box->err);
+    assert_int_equal(rc, 0);
+}
+
+static void delete (struct box *box, struct model *row)
+{
+    int rc = box->gather ? view_gather_delete(box->gather, box->txn, row->site,
+                                              box->kind, row->id, &box->err)
+                         : view_delete(box->view, box->txn, row->site,
+                                       box->kind, row->id, &box->err);
+
+    assert_int_equal(rc, 0);
+    row->there = false;
 }
 
 static void change_something(struct box *box)
@@ -195,10 +234,7 @@ static void change_something(struct box *box)
         upsert(box, row);
         return;
     }
-    assert_int_equal(view_delete(box->view, box->txn, row->site, box->kind,
-                                 row->id, &box->err),
-                     0);
-    row->there = false;
+    delete (box, row);
 }
 
 /* A site is stated again: some rows have changed, some are gone. */
@@ -207,6 +243,7 @@ static void state_again(struct box *box)
     size_t s = (size_t) ist_rand_below(N_SITES);
     const char *site = box->rows[s][0].site;
 
+    flush(box);
     assert_int_equal(
         view_begin(box->view, box->txn, site, box->kind, &box->err), 0);
     for (size_t i = 0; i < N_ROWS; i++) {
@@ -220,6 +257,7 @@ static void state_again(struct box *box)
         if (row->there)
             upsert(box, row);
     }
+    flush(box);
     assert_int_equal(view_end(box->view, box->txn, site, box->kind, &box->err),
                      0);
 }
@@ -414,10 +452,8 @@ static void ask_something(struct box *box)
     }
 }
 
-static void test_random(void **state)
+static void ask_at_random(struct box *box)
 {
-    struct box *box = *state;
-
     for (unsigned round = 0; round < 60; round++) {
         change_much(box, 40);
         for (unsigned i = 0; i < 12; i++)
@@ -427,6 +463,23 @@ static void test_random(void **state)
             open_it(box);
         }
     }
+}
+
+static void test_random(void **state)
+{
+    ask_at_random(*state);
+}
+
+/* The same, where what is changed several times in a transaction is written
+ * once. */
+static void test_random_gathered(void **state)
+{
+    struct box *box = *state;
+
+    box->is_gathering = true;
+    close_it(box);
+    open_it(box);
+    ask_at_random(box);
 }
 
 /* A page goes on behind a row that has been deleted meanwhile. */
@@ -611,10 +664,15 @@ static void test_scan_is_bounded(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(test_random),          TEST(test_place_without_row),
-        TEST(test_counts),          TEST(test_show),
-        TEST(test_search),          TEST(test_search_too_short),
-        TEST(test_arena_too_small), TEST(test_scan_is_bounded),
+        TEST(test_random),
+        TEST(test_random_gathered),
+        TEST(test_place_without_row),
+        TEST(test_counts),
+        TEST(test_show),
+        TEST(test_search),
+        TEST(test_search_too_short),
+        TEST(test_arena_too_small),
+        TEST(test_scan_is_bounded),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
