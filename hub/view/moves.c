@@ -56,15 +56,24 @@ static int make(struct view *view, MDB_txn *txn, enum view_map map, MDB_val key,
 
 /* Many */
 
-static int compare(const void *a, const void *b, void *keys)
+static int compare_keys(const struct move *x, const struct move *y,
+                        const char *keys)
 {
-    const struct move *x = a, *y = b;
     size_t len = x->len < y->len ? x->len : y->len;
     int cmp = x->map - y->map;
 
     if (cmp == 0)
-        cmp = memcmp((char *) keys + x->at, (char *) keys + y->at, len);
+        cmp = memcmp(keys + x->at, keys + y->at, len);
     return cmp ? cmp : x->len - y->len;
+}
+
+/* Of one key, in the order they came. */
+static int compare(const void *a, const void *b, void *keys)
+{
+    const struct move *x = a, *y = b;
+    int cmp = compare_keys(x, y, keys);
+
+    return cmp ? cmp : (x->at > y->at) - (x->at < y->at);
 }
 
 static void forget(struct view_moves *moves)

@@ -16,8 +16,8 @@ struct view_moves;
 struct view_moves *view_moves_new(void);
 struct view_moves *view_moves_free(struct view_moves *);
 
-/* From now on the view's keys wait there; between two flushes none is told of
- * twice. */
+/* From now on the view's keys wait there. Of one that is told of twice (values
+ * that differ behind what a key has of them) the last word holds. */
 void view_moves_begin(struct view *, struct view_moves *);
 /* Makes those that wait: 0 or an LMDB fault. */
 int view_moves_flush(struct view *, MDB_txn *);
