@@ -55,6 +55,7 @@ struct noc {
     uint64_t window_end;       /* Up to here it will be, with these batches. */
     struct batch *batches;
     size_t n_batches, n_open, n_bytes;
+    size_t foreign; /* The last that has an event of whom it is not about. */
     struct batches by_site;
     unsigned n_tries; /* That failed, one after the other. */
     bool is_stopped;
@@ -93,15 +94,26 @@ static struct batch *batch_begin(struct noc *noc, const char *site)
     return batch;
 }
 
+/* A site's own events are in its own batches; the hub's are in those of all
+ * sites, and must not overtake each other either: none goes into a batch that
+ * stands before the last one of them. */
+static bool has_room(const struct noc *noc, const struct batch *batch,
+                     bool is_foreign)
+{
+    return batch->n_events < NOC_BATCH_MAX &&
+           (!is_foreign || batch >= &noc->batches[noc->foreign]);
+}
+
 /* The one that the site's next event goes into; NULL: no room in this window.
  */
-static struct batch *batch_of(struct noc *noc, const struct events_item *item)
+static struct batch *batch_of(struct noc *noc, const struct events_item *item,
+                              bool is_foreign)
 {
     struct batch want, *batch;
 
     snprintf(want.site, sizeof(want.site), "%s", item->site);
     batch = RB_FIND(batches, &noc->by_site, &want);
-    if (batch && batch->n_events < NOC_BATCH_MAX)
+    if (batch && has_room(noc, batch, is_foreign))
         return batch;
     if (noc->n_batches == WINDOW_BATCHES)
         return NULL;
@@ -121,11 +133,14 @@ static bool take(void *arg, const struct events_item *item)
         [SEVERITY] = events_severity_name(item->severity),
     };
     struct noc *noc = arg;
+    bool is_foreign = strcmp(item->origin, item->site) != 0;
     struct batch *batch =
-        noc->n_bytes < WINDOW_BYTES ? batch_of(noc, item) : NULL;
+        noc->n_bytes < WINDOW_BYTES ? batch_of(noc, item, is_foreign) : NULL;
 
     if (!batch)
         return false;
+    if (is_foreign)
+        noc->foreign = (size_t) (batch - noc->batches);
     for (size_t i = 0; i < WORDS; i++)
         merge_word(batch, i, words[i]);
     if (batch->n_events++)
@@ -162,7 +177,7 @@ static void batches_drop(struct noc *noc)
 {
     for (size_t i = 0; i < noc->n_batches; i++)
         ist_sb_fini(&noc->batches[i].body);
-    noc->n_batches = noc->n_bytes = 0;
+    noc->n_batches = noc->n_bytes = noc->foreign = 0;
     RB_INIT(&noc->by_site);
 }
 

@@ -13,8 +13,9 @@
  *
  * A batch counts as published when the broker has confirmed it. What was not is
  * published again, together with what followed it: so a reader sees each
- * site's events in order, some of them twice, and drops by id what it has seen.
- * Events that the log dropped before they could be published are told as a gap.
+ * site's and each origin's events in order, some of them twice, and drops by id
+ * what it has seen. Events that the log dropped before they could be published
+ * are told as a gap.
  */
 #ifndef EVENTS_NOC_H
 #define EVENTS_NOC_H

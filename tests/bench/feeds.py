@@ -31,7 +31,7 @@ import time
 import compare
 
 WRK_S = 4
-RUNS = [1, 5]  # Events of each server that changes; what real ones tell: tests/integ/sites/test_feed.py.
+RUNS = [1, 5]  # Events of each server that changes; real ones: 4.8 of one made and deleted (test_feed.py).
 MARK = b'"specversion"'  # One in each event.
 NINETY = "0" * 32  # feeds.c: the tenant that has nine rows of ten.
 SMALL = "%032x" % 7

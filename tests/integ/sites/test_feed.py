@@ -163,7 +163,7 @@ def test_made_and_deleted_is_seen_in_a_second(kind, makers, figure):
     figure("%s: %.1f events of each that is made and deleted" % (
         kind, sum(map(len, told.values())) / len(made)))
     assert all(one[0] == "created" and one[-1] == "deleted" and
-               set(one[1:-1]) <= {"updated"} for one in told.values()), told
+               set(one[1:-1]) <= {"updated", "state_changed"} for one in told.values()), told
     assert p95(came) <= 1.0 * rig.SLACK
     assert p95(went) <= 1.0 * rig.SLACK
 

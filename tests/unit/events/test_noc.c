@@ -257,6 +257,31 @@ static void test_batches(void **state)
     assert_int_equal(events_place_get(box->log, NOC_PLACE), 4);
 }
 
+/* The hub numbers its own events, whatever site they are about: whoever keeps
+ * the highest number of an origin would take one that was overtaken for one
+ * that comes twice. */
+static void test_order_of_an_origin(void **state)
+{
+    struct box *box = *state;
+    struct events_item items[] = {
+        item("hkg", 1, "create"),  item("hkg", 1, "absent"),
+        item("lon", 2, "absent"),  item("hkg", 2, "create"),
+        item("hkg", 3, "present"), item("lon", 4, "present")};
+    static const char *const first[] = {"hkg:7:1", "hub:7:2", "hub:7:3",
+                                        "hub:7:4"};
+
+    for (size_t i = 0; i < IST_COUNT(items); i++) {
+        if (strcmp(items[i].action, "create") != 0)
+            items[i].origin = "hub";
+    }
+    commit(box, items, IST_COUNT(items), 0);
+    run(box, 100);
+    assert_int_equal(box->n_seen, IST_COUNT(first));
+    for (size_t i = 0; i < IST_COUNT(first); i++)
+        assert_string_equal(box->seen[i].first, first[i]);
+    assert_int_equal(box->seen[0].n_events, 3); /* And in the site's order. */
+}
+
 static void test_many_of_one_site(void **state)
 {
     struct box *box = *state;
@@ -381,6 +406,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_batches, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_order_of_an_origin, setup,
+                                        teardown),
         cmocka_unit_test_setup_teardown(test_many_of_one_site, setup, teardown),
         cmocka_unit_test_setup_teardown(test_a_blank_word, setup, teardown),
         cmocka_unit_test_setup_teardown(test_broker_away, setup, teardown),
