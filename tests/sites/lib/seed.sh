@@ -97,11 +97,16 @@ volume_gone() { # NAME
 	[ -z "$(find_object cinder volumes "$1")" ]
 }
 
-# Cinder's scheduler hears of its back end once a minute, and gives a volume up after a minute: between the two one that
-# is made right after the start may fail, and is made again.
+scheduler_knows_pools() {
+	[ "$(api GET cinder /scheduler-stats/get_pools | jq '.pools | length')" != 0 ]
+}
+
+# Cinder's scheduler hears of its back end once a minute. Within the first minute it lets a volume wait for that; then it
+# gives up at once, until it has heard. So it is asked first; one that failed before is made again.
 seed_volume() { # NAME SIZE [SERVER]: attached to SERVER
 	local volume server
 	for _ in 1 2 3; do
+		wait_until 180 "$S: cinder's scheduler has not heard of its back end" scheduler_knows_pools
 		volume=$(ensure_object cinder volumes volume "$1" "{\"size\": $2}")
 		wait_status cinder volumes volume "$volume" '^(available|in-use|error)$'
 		[ "$(status_of cinder volumes volume "$volume")" = error ] || break
