@@ -269,7 +269,7 @@ int events_log_append_own(struct events_log *log, MDB_txn *txn,
     struct events_item own = *item;
     int rc;
 
-    own.origin = "hub";
+    own.origin = EVENTS_HUB;
     own.epoch = log->epoch;
     own.sequence = get_number(log, txn, SEQUENCE) + 1;
     rc = put_number(log, txn, EPOCH, log->epoch, err);
@@ -580,7 +580,7 @@ void events_post(struct events_log *log, const struct events_item *item)
 
     if (!post)
         return;
-    given.origin = "hub";
+    given.origin = EVENTS_HUB;
     given.received_ms = ist_loop_wall(ist_tree_loop(log->tree));
     if (given.time_ms == 0)
         given.time_ms = given.received_ms;

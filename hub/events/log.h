@@ -33,12 +33,14 @@ enum events_severity {
 const char *events_severity_name(enum events_severity);
 int events_severity_parse(const char *name);
 
+#define EVENTS_HUB "hub" /* The origin of the hub's own events. */
+
 /* All text is UTF-8 without control characters; "" where there is none. */
 struct events_item {
     uint64_t id;              /* In this log, from 1. */
     uint64_t received_ms;     /* By the hub, wall time. */
     const char *site;         /* Whom it is about. */
-    const char *origin;       /* Who numbered it: the site, or "hub". */
+    const char *origin;       /* Who numbered it: the site, or EVENTS_HUB. */
     uint64_t epoch, sequence; /* Of the origin. */
     uint64_t time_ms;         /* At the origin. */
     enum events_severity severity;

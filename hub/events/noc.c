@@ -55,7 +55,7 @@ struct noc {
     uint64_t window_end;       /* Up to here it will be, with these batches. */
     struct batch *batches;
     size_t n_batches, n_open, n_bytes;
-    size_t foreign; /* The last that has an event of whom it is not about. */
+    size_t hubs; /* The last that has one of the hub's own events. */
     struct batches by_site;
     unsigned n_tries; /* That failed, one after the other. */
     bool is_stopped;
@@ -98,22 +98,22 @@ static struct batch *batch_begin(struct noc *noc, const char *site)
  * sites, and must not overtake each other either: none goes into a batch that
  * stands before the last one of them. */
 static bool has_room(const struct noc *noc, const struct batch *batch,
-                     bool is_foreign)
+                     bool is_hubs)
 {
     return batch->n_events < NOC_BATCH_MAX &&
-           (!is_foreign || batch >= &noc->batches[noc->foreign]);
+           (!is_hubs || batch >= &noc->batches[noc->hubs]);
 }
 
 /* The one that the site's next event goes into; NULL: no room in this window.
  */
 static struct batch *batch_of(struct noc *noc, const struct events_item *item,
-                              bool is_foreign)
+                              bool is_hubs)
 {
     struct batch want, *batch;
 
     snprintf(want.site, sizeof(want.site), "%s", item->site);
     batch = RB_FIND(batches, &noc->by_site, &want);
-    if (batch && has_room(noc, batch, is_foreign))
+    if (batch && has_room(noc, batch, is_hubs))
         return batch;
     if (noc->n_batches == WINDOW_BATCHES)
         return NULL;
@@ -133,14 +133,14 @@ static bool take(void *arg, const struct events_item *item)
         [SEVERITY] = events_severity_name(item->severity),
     };
     struct noc *noc = arg;
-    bool is_foreign = strcmp(item->origin, item->site) != 0;
+    bool is_hubs = strcmp(item->origin, EVENTS_HUB) == 0;
     struct batch *batch =
-        noc->n_bytes < WINDOW_BYTES ? batch_of(noc, item, is_foreign) : NULL;
+        noc->n_bytes < WINDOW_BYTES ? batch_of(noc, item, is_hubs) : NULL;
 
     if (!batch)
         return false;
-    if (is_foreign)
-        noc->foreign = (size_t) (batch - noc->batches);
+    if (is_hubs)
+        noc->hubs = (size_t) (batch - noc->batches);
     for (size_t i = 0; i < WORDS; i++)
         merge_word(batch, i, words[i]);
     if (batch->n_events++)
@@ -177,7 +177,7 @@ static void batches_drop(struct noc *noc)
 {
     for (size_t i = 0; i < noc->n_batches; i++)
         ist_sb_fini(&noc->batches[i].body);
-    noc->n_batches = noc->n_bytes = noc->foreign = 0;
+    noc->n_batches = noc->n_bytes = noc->hubs = 0;
     RB_INIT(&noc->by_site);
 }
 

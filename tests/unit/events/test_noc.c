@@ -257,18 +257,19 @@ static void test_batches(void **state)
     assert_int_equal(events_place_get(box->log, NOC_PLACE), 4);
 }
 
-/* The hub numbers its own events, whatever site they are about: whoever keeps
- * the highest number of an origin would take one that was overtaken for one
- * that comes twice. */
+/* The hub numbers its own events, whatever they are about, a site or itself:
+ * whoever keeps the highest number of an origin would take one that was
+ * overtaken for one that comes twice. */
 static void test_order_of_an_origin(void **state)
 {
     struct box *box = *state;
     struct events_item items[] = {
-        item("hkg", 1, "create"),  item("hkg", 1, "absent"),
-        item("lon", 2, "absent"),  item("hkg", 2, "create"),
-        item("hkg", 3, "present"), item("lon", 4, "present")};
+        item("hkg", 1, "create"), item("hkg", 1, "absent"),
+        item("hub", 2, "dead"),   item("lon", 3, "absent"),
+        item("hkg", 2, "create"), item("hkg", 4, "present"),
+        item("hub", 5, "dead"),   item("lon", 6, "present")};
     static const char *const first[] = {"hkg:7:1", "hub:7:2", "hub:7:3",
-                                        "hub:7:4"};
+                                        "hub:7:4", "hub:7:5", "hub:7:6"};
 
     for (size_t i = 0; i < IST_COUNT(items); i++) {
         if (strcmp(items[i].action, "create") != 0)
