@@ -17,6 +17,7 @@
  * but the last of repeated parameters, do no harm. */
 #include "os/list_priv.h"
 
+#include "base/grow.h"
 #include "os/fail.h"
 #include "os/url.h"
 
@@ -125,17 +126,13 @@ static bool seen_before(const struct os_list_work *work, uint64_t h)
 /* Most lists have one page, and no marker. */
 static int note_seen(struct os_list_work *work, uint64_t h)
 {
-    size_t size = work->seen_size ? 2 * work->seen_size : 16;
-    uint64_t *seen;
+    uint64_t *seen =
+        ist_grow(work->seen, &work->seen_size, work->n_seen + 1, sizeof(*seen));
 
-    if (work->n_seen == work->seen_size) {
-        seen = realloc(work->seen, size * sizeof(*seen));
-        if (!seen)
-            return ist_err_set(&work->list->op.err, -ENOMEM, "out of memory");
-        work->seen = seen;
-        work->seen_size = size;
-    }
-    work->seen[work->n_seen++] = h;
+    if (!seen)
+        return ist_err_set(&work->list->op.err, -ENOMEM, "out of memory");
+    work->seen = seen;
+    seen[work->n_seen++] = h;
     return 0;
 }
 

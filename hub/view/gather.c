@@ -1,12 +1,11 @@
 #include "view/gather.h"
 
+#include "base/grow.h"
 #include "view/moves.h"
 
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-
-#define FIRST_SIZE 256
 
 struct change {
     const struct ist_kind *kind;
@@ -98,35 +97,23 @@ int view_gather_flush(struct view_gather *gather, MDB_txn *txn,
     return rc;
 }
 
-static bool grow(struct view_gather *gather)
-{
-    size_t size = gather->size ? gather->size * 2 : FIRST_SIZE;
-    struct change *all;
-
-    if (gather->n < gather->size)
-        return true;
-    all = realloc(gather->all, size * sizeof(*all));
-    if (!all)
-        return false;
-    gather->all = all;
-    gather->size = size;
-    return true;
-}
-
 static int add(struct view_gather *gather, MDB_txn *txn, struct change change,
                struct ist_err *err)
 {
+    struct change *all;
     int rc = 0;
 
     if (gather->n == VIEW_GATHER_MAX)
         rc = view_gather_flush(gather, txn, err);
     if (rc)
         return rc;
-    if (!grow(gather))
+    all = ist_grow(gather->all, &gather->size, gather->n + 1, sizeof(*all));
+    if (!all)
         return ist_err_set(err, -ENOMEM, "writing rows: out of memory");
+    gather->all = all;
     change.number = gather->n;
     change.kind_number = view_kind_number(gather->view, change.kind);
-    gather->all[gather->n++] = change;
+    all[gather->n++] = change;
     return 0;
 }
 

@@ -50,8 +50,8 @@ static const struct sites_feed *feed_of(const struct sites_site *site,
     return NULL;
 }
 
-/* The same, from where it stood last: an answer of the API asks it of each
- * site. */
+/* The same, from where it stood last: the list of sites asks it of each kind at
+ * each site. */
 static const struct sites_feed *feed_at(struct intake_site *at, uint16_t number,
                                         const struct ist_kind *kind)
 {

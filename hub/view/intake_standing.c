@@ -3,6 +3,8 @@
  * thousands of times. */
 #include "view/intake_priv.h"
 
+#include "base/grow.h"
+
 #include <stdlib.h>
 
 void intake_standing(struct intake *intake, struct sites_site *site,
@@ -20,39 +22,28 @@ void intake_standing(struct intake *intake, struct sites_site *site,
     ret->as_of_ms = mine->as_of_ms;
 }
 
-static bool has_room(struct intake_standings *standings, size_t n)
-{
-    struct intake_standing *all;
-
-    if (n <= standings->size)
-        return true;
-    all = realloc(standings->all, n * sizeof(*all));
-    if (!all)
-        return false;
-    standings->all = all;
-    standings->size = n;
-    return true;
-}
-
 const struct intake_standing *intake_standings(struct intake *intake,
                                                const struct ist_kind *kind,
                                                size_t *ret_n)
 {
     struct intake_standings *standings =
         &intake->standings[view_kind_number(intake->view, kind)];
+    struct intake_standing *all;
     struct sites_site *site = NULL;
 
     *ret_n = sites_count(intake->sites);
     if (standings->made_at == intake->n_moves)
         return standings->all;
-    if (!has_room(standings, *ret_n + 1))
+    all = ist_grow(standings->all, &standings->size, *ret_n + 1, sizeof(*all));
+    if (!all)
         return NULL;
+    standings->all = all;
     for (size_t i = 0; i < *ret_n; i++) {
         site = sites_next(intake->sites, site);
-        intake_standing(intake, site, kind, &standings->all[i]);
+        intake_standing(intake, site, kind, &all[i]);
     }
     standings->made_at = intake->n_moves;
-    return standings->all;
+    return all;
 }
 
 void intake_standings_free(struct intake *intake)

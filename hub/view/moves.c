@@ -1,12 +1,11 @@
 #include "view/moves.h"
 
+#include "base/grow.h"
 #include "base/sb.h"
 
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-
-#define FIRST_SIZE 256
 
 struct move {
     size_t at; /* Of its key in 'keys'. */
@@ -56,23 +55,16 @@ static int make(struct view *view, MDB_txn *txn, enum view_map map, MDB_val key,
 
 /* Many */
 
-static int compare_keys(const struct move *x, const struct move *y,
-                        const char *keys)
+/* Of one key, in the order they came. */
+static int compare(const void *a, const void *b, void *arg)
 {
-    size_t len = x->len < y->len ? x->len : y->len;
+    const struct move *x = a, *y = b;
+    const char *keys = arg;
+    struct ist_bytes p = {keys + x->at, x->len}, q = {keys + y->at, y->len};
     int cmp = x->map - y->map;
 
     if (cmp == 0)
-        cmp = memcmp(keys + x->at, keys + y->at, len);
-    return cmp ? cmp : x->len - y->len;
-}
-
-/* Of one key, in the order they came. */
-static int compare(const void *a, const void *b, void *keys)
-{
-    const struct move *x = a, *y = b;
-    int cmp = compare_keys(x, y, keys);
-
+        cmp = ist_bytes_cmp(&p, &q);
     return cmp ? cmp : (x->at > y->at) - (x->at < y->at);
 }
 
@@ -100,25 +92,11 @@ int view_moves_flush(struct view *view, MDB_txn *txn)
     return rc;
 }
 
-static bool has_room(struct view_moves *moves)
-{
-    size_t size = moves->size ? moves->size * 2 : FIRST_SIZE;
-    struct move *all;
-
-    if (moves->n < moves->size)
-        return true;
-    all = realloc(moves->all, size * sizeof(*all));
-    if (!all)
-        return false;
-    moves->all = all;
-    moves->size = size;
-    return true;
-}
-
 int view_move(struct view *view, MDB_txn *txn, enum view_map map,
               const struct view_key *key, bool there)
 {
     struct view_moves *moves = view->moves;
+    struct move *all;
     int rc = 0;
 
     if (!moves)
@@ -127,12 +105,14 @@ int view_move(struct view *view, MDB_txn *txn, enum view_map map,
         rc = view_moves_flush(view, txn);
     if (rc)
         return rc;
-    if (!has_room(moves))
+    all = ist_grow(moves->all, &moves->size, moves->n + 1, sizeof(*all));
+    if (!all)
         return ENOMEM;
-    moves->all[moves->n++] = (struct move){.at = moves->keys.len,
-                                           .len = (uint16_t) key->len,
-                                           .map = (uint8_t) map,
-                                           .there = there};
+    moves->all = all;
+    all[moves->n++] = (struct move){.at = moves->keys.len,
+                                    .len = (uint16_t) key->len,
+                                    .map = (uint8_t) map,
+                                    .there = there};
     ist_sb_add(&moves->keys, key->data, key->len);
     return moves->keys.rc ? ENOMEM : 0;
 }

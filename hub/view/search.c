@@ -176,8 +176,7 @@ static int change(struct view *view, MDB_txn *txn,
 
 static bool is_same_body(const struct view_facts *a, const struct view_facts *b)
 {
-    return a->row && b->row && a->row->body.size == b->row->body.size &&
-           memcmp(a->row->body.data, b->row->body.data, a->row->body.size) == 0;
+    return a->row && b->row && ist_bytes_equal(&a->row->body, &b->row->body);
 }
 
 int view_search_move(struct view *view, MDB_txn *txn,

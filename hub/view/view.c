@@ -250,13 +250,15 @@ static int change_apply(struct change *c)
 
 static bool is_unchanged(const struct change *c)
 {
-    bool same = c->before.row && c->old.generation == c->new.generation &&
-                c->old.n_keys ==
-                    c->new.n_keys &&ist_bytes_equal(&c->old.body, &c->new.body);
-
-    for (size_t i = 0; same && i < c->new.n_keys; i++)
-        same = ist_bytes_equal(&c->old.keys[i], &c->new.keys[i]);
-    return same;
+    if (!c->before.row || c->old.generation != c->new.generation ||
+        c->old.n_keys != c->new.n_keys ||
+        !ist_bytes_equal(&c->old.body, &c->new.body))
+        return false;
+    for (size_t i = 0; i < c->new.n_keys; i++) {
+        if (!ist_bytes_equal(&c->old.keys[i], &c->new.keys[i]))
+            return false;
+    }
+    return true;
 }
 
 static void take_record(struct change *c, const Isthmus__V1__Record *record)
