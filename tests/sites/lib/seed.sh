@@ -97,25 +97,31 @@ volume_gone() { # NAME
 	[ -z "$(find_object cinder volumes "$1")" ]
 }
 
+# Only the admin may ask this; any answer but a list with a pool in it, a refusal too, is a no.
 scheduler_knows_pools() {
-	[ "$(api GET cinder /scheduler-stats/get_pools | jq '.pools | length')" != 0 ]
+	api GET cinder /scheduler-stats/get_pools | jq -e '.pools | length > 0'
 }
 
+wait_for_pools() (# a shell of its own: the project's user stays logged in outside
+	api_login admin admin "$(secret admin)"
+	wait_until 180 "$S: cinder's scheduler has not heard of its back end, see $D/log/cinder-volume.log" scheduler_knows_pools
+)
+
 # Cinder's scheduler hears of its back end once a minute. Within the first minute it lets a volume wait for that; then it
-# gives up at once, until it has heard. So it is asked first; one that failed before is made again.
+# gives up at once, until it has heard. So it is asked first; a volume that failed before is made again.
 seed_volume() { # NAME SIZE [SERVER]: attached to SERVER
 	local volume server
-	for _ in 1 2 3; do
-		wait_until 180 "$S: cinder's scheduler has not heard of its back end" scheduler_knows_pools
-		volume=$(ensure_object cinder volumes volume "$1" "{\"size\": $2}")
-		wait_status cinder volumes volume "$volume" '^(available|in-use|error)$'
-		[ "$(status_of cinder volumes volume "$volume")" = error ] || break
-		say "$S" "cinder had no back end for volume $1 yet, making it again"
+	wait_for_pools
+	volume=$(ensure_object cinder volumes volume "$1" "{\"size\": $2}")
+	wait_status cinder volumes volume "$volume" '^(available|in-use|error)$'
+	if [ "$(status_of cinder volumes volume "$volume")" = error ]; then
+		say "$S" "volume $1 is in error, making it again"
 		api DELETE cinder "/volumes/$volume" >/dev/null
 		wait_until 60 "$S: volume $1 is not deleted" volume_gone "$1"
-	done
-	[ $# -gt 2 ] || return 0
+		volume=$(ensure_object cinder volumes volume "$1" "{\"size\": $2}")
+	fi
 	wait_status cinder volumes volume "$volume" '^(available|in-use)$'
+	[ $# -gt 2 ] || return 0
 	[ "$(status_of cinder volumes volume "$volume")" = available ] || return 0
 	server=$(find_object nova servers "$3")
 	wait_status nova servers server "$server" '^ACTIVE$'
