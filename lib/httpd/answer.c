@@ -11,6 +11,8 @@
 #include <string.h>
 #include <strings.h>
 
+#define CORK_MIN (32U * 1024) /* Bytes of an answer: two TLS records. */
+
 struct request *request_of(struct ist_httpd_request *pub)
 {
     return IST_CONTAINER(pub, struct request, pub);
@@ -251,5 +253,7 @@ void ist_httpd_reply_take(struct ist_httpd_request *pub, int status,
         response_new(r, headers, n_headers, body, size, MHD_RESPMEM_MUST_FREE);
     if (!response)
         free(body);
+    else if (size >= CORK_MIN && r->conn)
+        conn_cork(r->conn, true);
     request_answer(r, status, response, headers, n_headers);
 }

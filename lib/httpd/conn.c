@@ -27,6 +27,8 @@
 #include <assert.h>
 #include <errno.h>
 #include <gnutls/gnutls.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -178,6 +180,16 @@ static bool watch_open(struct conn *conn)
     conn->watch.data = conn;
     conn->watch_open = true;
     return true;
+}
+
+void conn_cork(struct conn *conn, bool on)
+{
+    int value = on;
+
+    if (conn->corked == on)
+        return;
+    conn->corked = on;
+    setsockopt(conn->fd, IPPROTO_TCP, TCP_CORK, &value, sizeof(value));
 }
 
 /* Without memory the client leaving is seen when we write. */

@@ -135,6 +135,7 @@ void request_completed(void *arg, struct MHD_Connection *mhd, void **request,
     *request = NULL;
     conn = r->conn;
     conn->request = NULL;
+    conn_cork(conn, false);
     conn_unwatch(conn);
     conn_wait_for(conn, WAIT_NEXT);
     r->conn = NULL;

@@ -68,6 +68,7 @@ struct conn {
     uint64_t n_seen;        /* Bytes received when last looked. */
     bool cut;               /* Nothing more is served on it. */
     bool shaking, parked;
+    bool corked;
     uv_poll_t watch; /* For the client leaving. */
     bool watch_open;
     char peer[INET6_ADDRSTRLEN];
@@ -123,6 +124,10 @@ void conn_notify(void *arg, struct MHD_Connection *, void **ret_conn,
                  enum MHD_ConnectionNotificationCode);
 struct conn *conn_of(struct MHD_Connection *);
 void conn_wait_for(struct conn *, enum conn_wait);
+
+/* Corked, full segments only go out: each TLS record would make one of its own,
+ * and wake the client for it. What is left goes out when it is taken off. */
+void conn_cork(struct conn *, bool on);
 
 /* Watches for the client leaving, while the daemon does not. */
 void conn_watch(struct conn *);

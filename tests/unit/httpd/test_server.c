@@ -62,6 +62,37 @@ static void test_body(void **state)
     bench_close(&b);
 }
 
+/* What is sent in full segments only must not wait for more at its end: the
+ * kernel would hold it for 200 ms. */
+static void test_large_answers(void **state)
+{
+    static const char head[] =
+        "POST /echo HTTP/1.1\r\nHost: h\r\nContent-Length: 60000\r\n\r\n";
+    static char body[60000];
+    static struct raw raw;
+    struct bench b;
+    uint64_t began;
+    size_t i;
+
+    (void) state;
+    memset(body, 'x', sizeof(body));
+    memcpy(body + sizeof(body) - 4, "last", 4);
+    bench_open(&b, &bench_usual);
+    raw_open(&b, &raw);
+    began = ist_loop_now(&b.loop);
+    for (i = 0; i < 20; i++) {
+        raw.len = 0;
+        raw.in[0] = '\0';
+        raw_send(&b, &raw, head, strlen(head));
+        raw_send(&b, &raw, body, sizeof(body));
+        raw_expect(&b, &raw, "xlast");
+        assert_int_equal(raw_status(&raw), 200);
+    }
+    assert_true(ist_loop_now(&b.loop) - began < 2000);
+    raw_close(&raw);
+    bench_close(&b);
+}
+
 static void test_request_ids(void **state)
 {
     static const char good[] =
@@ -640,6 +671,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_now_and_later),
         cmocka_unit_test(test_body),
+        cmocka_unit_test(test_large_answers),
         cmocka_unit_test(test_request_ids),
         cmocka_unit_test(test_answer_headers),
         cmocka_unit_test(test_head),
