@@ -59,6 +59,7 @@ struct hub {
     struct conditions_conf conditions_conf;
     struct webhooks_conf webhooks_conf;
     struct api_conf api_conf;
+    struct facade_conf facade_conf;
     struct ist_httpd_conf http_conf;
 
     struct admin_home home;
@@ -80,6 +81,7 @@ struct hub {
     struct ist_health_check bus_check, view_check;
     struct ist_notify notify;
     struct api api;
+    struct facade facade;
 
     struct ist_daemon daemon;
     struct ist_timer rescan;
@@ -93,6 +95,7 @@ struct hub {
             {events_rows, &(h)->events_conf}, {alarm_rows, &(h)->alarm_conf},  \
             {conditions_rows, &(h)->conditions_conf},                          \
             {webhooks_rows, &(h)->webhooks_conf}, {api_rows, &(h)->api_conf},  \
+            {facade_rows, &(h)->facade_conf},                                  \
             {ist_httpd_rows, &(h)->http_conf},                                 \
     }
 
@@ -187,7 +190,15 @@ static void on_bus_closed(struct ist_bus *bus)
     ((struct hub *) bus->owner)->bus_closed = true;
 }
 
+static void on_drained(struct ist_bus *bus)
+{
+    struct hub *hub = bus->owner;
+
+    facade_drained(&hub->facade);
+}
+
 static const struct ist_bus_events bus_events = {
+    .drained = on_drained,
     .up = on_up,
     .down = on_down,
     .blocked = on_blocked,
@@ -459,6 +470,10 @@ static int open_api(struct hub *hub, struct ist_err *err)
         api_set_view(&hub->api, hub->view, hub->intake, hub->events);
     api_set_alarms(&hub->api, hub->alarms);
     api_set_webhooks(&hub->api, hub->webhooks);
+    facade_init(&hub->facade, &hub->loop, &hub->desk, hub->sites,
+                &hub->home.keys.self, &hub->facade_conf);
+    if (rc == 0)
+        api_set_facade(&hub->api, &hub->facade);
     if (rc == 0)
         api_count(&hub->api, &hub->metrics.api_requests,
                   &hub->metrics.api_durations);

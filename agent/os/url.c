@@ -133,6 +133,63 @@ int os_url_check(const char *url, struct ist_err *err)
     return 0;
 }
 
+static int hex_value(char c)
+{
+    static const char digits[] = "0123456789abcdef";
+    const char *at = c ? strchr(digits, tolower((unsigned char) c)) : NULL;
+
+    return at ? (int) (at - digits) : -1;
+}
+
+static bool is_unreserved(int c)
+{
+    return isalnum(c) || (c && strchr("-._~", c));
+}
+
+/* "%41" is "A", which has no need of it: two spellings of one path. */
+static bool is_good_escape(const char *at)
+{
+    int high = hex_value(at[1]), low = high < 0 ? -1 : hex_value(at[2]);
+    int c = high * 16 + low;
+
+    return low >= 0 && c > ' ' - 1 && c != 0x7f && c != '/' && c != '\\' &&
+           !is_unreserved(c);
+}
+
+static bool is_good_segment(const char *text, size_t len)
+{
+    return len > 0 && !(len == 1 && text[0] == '.') &&
+           !(len == 2 && memcmp(text, "..", 2) == 0);
+}
+
+int os_url_check_target(const char *target, struct ist_err *err)
+{
+    size_t path = strcspn(target, "?");
+
+    if (target[0] != '/')
+        return ist_err_set(err, -EINVAL,
+                           "the path does not begin with a slash");
+    for (size_t i = 0; target[i]; i++) {
+        unsigned char c = (unsigned char) target[i];
+
+        if (c <= ' ' || c >= 0x7f || strchr("\"#<>\\^`{|}", c))
+            return ist_err_set(err, -EINVAL,
+                               "the path has a character that it must not");
+        if (c == '%' && i < path && !is_good_escape(target + i))
+            return ist_err_set(err, -EINVAL,
+                               "the path encodes what it must not");
+    }
+    for (size_t at = 1; at < path;) {
+        size_t len = strcspn(target + at, "/?");
+
+        if (!is_good_segment(target + at, len))
+            return ist_err_set(err, -EINVAL,
+                               "the path has an empty or a dotted part");
+        at += len + 1;
+    }
+    return 0;
+}
+
 /* "v3", "v2.1". */
 static bool is_version(const char *text, size_t len)
 {

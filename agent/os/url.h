@@ -16,6 +16,12 @@
  * of machines), or to a port below 1024 but 80 and 443. -EINVAL with 'err'. */
 int os_url_check(const char *url, struct ist_err *err);
 
+/* What another asks for, path and query ("/v2.1/servers?limit=2"): does
+ * everybody read the same in it? Refused are characters that must be encoded,
+ * "//", ".", ".." and an encoding of what needs none (RFC 3986, 2.3) or of a
+ * slash, a backslash or a control character. -EINVAL with 'err'. */
+int os_url_check_target(const char *target, struct ist_err *err);
+
 /* An endpoint without the version and the project at its end:
  * "http://h/volume/v3/6f.." gives "http://h/volume". */
 void os_url_base(const char *endpoint, struct ist_sb *out);

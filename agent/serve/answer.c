@@ -14,6 +14,7 @@
 #include "base/log.h"
 #include "codec/unpack.h"
 #include "model/kind.h"
+#include "serve/relay.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -21,14 +22,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define FRAME_BYTES  (256U * 1024) /* Of records in one frame, about. */
-#define LIFETIME_MAX 60000U
-#define TIMEOUT_MAX  60000U
-#define WORD_MAX     32U
+#define FRAME_BYTES (256U * 1024) /* Of records in one frame, about. */
+#define TIMEOUT_MAX 60000U
+#define WORD_MAX    32U
 
 static int answer_cmp(struct serve_answer *a, struct serve_answer *b)
 {
-    return ist_id_cmp(&a->id, &b->id);
+    return ist_id_cmp(&a->stream.id, &b->stream.id);
 }
 
 RB_GENERATE_INTERNAL(serve_answers, serve_answer, node, answer_cmp, )
@@ -36,7 +36,7 @@ RB_GENERATE_INTERNAL(serve_answers, serve_answer, node, answer_cmp, )
 struct serve_answer *serve_answer_find(struct serve *serve,
                                        const struct ist_id *id)
 {
-    struct serve_answer key = {.id = *id};
+    struct serve_answer key = {.stream.id = *id};
 
     return RB_FIND(serve_answers, &serve->answers, &key);
 }
@@ -84,35 +84,9 @@ static size_t fill_records(struct serve_answer *answer,
     return n;
 }
 
-static int send_reply(struct serve_answer *answer, Isthmus__V1__Reply *reply)
-{
-    IST_CLEANUP(ist_sb_fini) struct ist_sb wire;
-    struct serve *serve = answer->serve;
-    struct ist_letter letter = {.kind = IST_KIND_ANSWER,
-                                .op = answer->id,
-                                .audience_epoch = answer->hub_epoch};
-    uint64_t now = ist_loop_wall(serve->loop);
-    struct ist_bus_message message;
-
-    ist_sb_init(&wire, 0);
-    ist_arena_reset(&serve->packing);
-    memcpy(letter.request_hash, answer->hash, sizeof(letter.request_hash));
-    letter.expires_ms = now + LIFETIME_MAX;
-    letter.body = ist_pack(reply, &serve->packing, &letter.body_size);
-    if (!letter.body ||
-        ist_seal(serve->self, serve->hub, now, &letter, &wire) != 0)
-        return -EMSGSIZE;
-    message = (struct ist_bus_message){.exchange = "x.rep",
-                                       .key = answer->key,
-                                       .body = wire.data,
-                                       .size = wire.len,
-                                       .type = "reply",
-                                       .expiration_ms = LIFETIME_MAX};
-    return ist_bus_send(serve->bus, &message);
-}
-
-static void fail(struct serve_answer *answer, Isthmus__V1__Failure__Code code,
-                 const struct ist_err *err)
+void serve_answer_fail(struct serve_answer *answer,
+                       Isthmus__V1__Failure__Code code,
+                       const struct ist_err *err)
 {
     isthmus__v1__failure__init(&answer->failure);
     answer->failure.code = code;
@@ -131,7 +105,7 @@ static void fail_with(struct serve_answer *answer,
     struct ist_err err;
 
     ist_err_set(&err, 1, "%s", text);
-    fail(answer, code, &err);
+    serve_answer_fail(answer, code, &err);
 }
 
 #define FRAME_RECORDS 256U
@@ -157,7 +131,6 @@ static bool send_frame(struct serve_answer *answer)
                                                  : FRAME_RECORDS;
     int rc;
 
-    reply.index = answer->index;
     reply.n_records = fill_records(answer, records, at, keys, max);
     reply.records = at;
     reply.last = is_whole(answer);
@@ -171,7 +144,7 @@ static bool send_frame(struct serve_answer *answer)
     reply.services = (Isthmus__V1__Service **) answer->services;
     reply.n_services = answer->n_services;
     reply.feed = (Isthmus__V1__FeedState *) (uintptr_t) answer->feed;
-    rc = send_reply(answer, &reply);
+    rc = serve_stream_send(&answer->stream, &reply);
     if (rc == -EAGAIN) {
         answer->next_record = before;
         answer->is_stalled = true;
@@ -186,10 +159,8 @@ static bool send_frame(struct serve_answer *answer)
         ist_op_cancel(&answer->op, rc);
         return false;
     }
-    answer->index++;
     answer->n_skipped -= reply.skipped;
     answer->granted -= reply.n_records;
-    answer->serve->counts.frames++;
     answer->serve->counts.records += reply.n_records;
     if (reply.last)
         ist_op_finish(&answer->op, 0);
@@ -201,6 +172,10 @@ static void list_on(struct serve_answer *answer);
 void serve_answer_pump(struct serve_answer *answer)
 {
     answer->is_stalled = false;
+    if (answer->relay && !answer->has_failed) {
+        serve_relay_pump(answer->relay);
+        return;
+    }
     if (!answer->is_ready || answer->op.state != IST_OP_RUNNING)
         return;
     while (!is_all_sent(answer) || !answer->has_more) {
@@ -235,7 +210,7 @@ static void ready(struct serve_answer *answer)
 static void on_work_done(struct serve_answer *answer, const struct ist_op *work)
 {
     if (work->rc)
-        fail(answer, os_failure_code(work->rc), &work->err);
+        serve_answer_fail(answer, os_failure_code(work->rc), &work->err);
     ready(answer);
 }
 
@@ -494,17 +469,27 @@ struct serve_verb {
     enum policy_verb verb;
     const char *(*kind)(const Isthmus__V1__Call *);
     bool (*start)(struct serve_answer *);
+    /* Instead of verb and kind; false: the answer is a failure already. */
+    bool (*look)(struct serve_answer *, struct serve_asked *ret);
 };
 
+#define READS(case, its_kind, starter)                                         \
+    {                                                                          \
+        .what = ISTHMUS__V1__CALL__WHAT_##case, .verb = POLICY_READ,           \
+        .kind = its_kind, .start = starter                                     \
+    }
+
 static const struct serve_verb verbs[] = {
-    {ISTHMUS__V1__CALL__WHAT_LIST, POLICY_READ, kind_of_list, start_list},
-    {ISTHMUS__V1__CALL__WHAT_SHOW, POLICY_READ, kind_of_show, start_show},
-    {ISTHMUS__V1__CALL__WHAT_PROBE, POLICY_READ, kind_of_probe, start_probe},
+    READS(LIST, kind_of_list, start_list),
+    READS(SHOW, kind_of_show, start_show),
+    READS(PROBE, kind_of_probe, start_probe),
     /* What they tell of is what the policy lets be listed; they themselves
      * say nothing of any row. */
-    {ISTHMUS__V1__CALL__WHAT_POSITION, POLICY_READ, kind_of_feed,
-     start_position},
-    {ISTHMUS__V1__CALL__WHAT_RESYNC, POLICY_READ, kind_of_feed, start_resync},
+    READS(POSITION, kind_of_feed, start_position),
+    READS(RESYNC, kind_of_feed, start_resync),
+    {.what = ISTHMUS__V1__CALL__WHAT_RELAY,
+     .start = serve_relay_start,
+     .look = serve_relay_look},
 };
 
 /* The way of a call */
@@ -518,6 +503,7 @@ static void on_answered(struct ist_op *op)
     os_list_fini(&answer->list);
     os_show_fini(&answer->show);
     os_probe_fini(&answer->probe);
+    serve_relay_free(answer->relay);
     ist_arena_fini(&answer->arena);
     free(answer);
 }
@@ -559,12 +545,39 @@ static void tell_denied(struct serve *serve, enum policy_verb verb,
     serve_tell(serve, "denied", known, policy_verb_name(verb), text);
 }
 
+static bool look(struct serve_answer *answer, struct serve_asked *ret)
+{
+    const struct serve_verb *verb = answer->verb;
+
+    if (verb->look)
+        return verb->look(answer, ret);
+    *ret = (struct serve_asked){verb->verb, verb->kind(answer->call), NULL};
+    return true;
+}
+
+static bool is_allowed(struct serve_answer *answer,
+                       const struct serve_asked *asked)
+{
+    struct serve *serve = answer->serve;
+    struct policy_verdict verdict =
+        policy_judge(serve->policy, asked->verb, asked->kind, asked->project);
+
+    if (verdict.allow)
+        return true;
+    serve->counts.denied++;
+    tell_denied(serve, asked->verb, asked->kind);
+    ist_log_info("serve", "denied by the site's policy: %s %s (%s)",
+                 policy_verb_name(asked->verb), asked->kind, verdict.reason);
+    fail_with(answer, ISTHMUS__V1__FAILURE__CODE__DENIED,
+              "the site's policy does not allow it");
+    return false;
+}
+
 /* Refuses, or starts the work: zero OpenStack calls for what is denied. */
 static void judge(struct serve_answer *answer)
 {
     struct serve *serve = answer->serve;
-    const char *kind = answer->verb ? answer->verb->kind(answer->call) : "";
-    struct policy_verdict verdict;
+    struct serve_asked asked;
 
     if (!answer->verb) {
         fail_with(answer, ISTHMUS__V1__FAILURE__CODE__BAD_CALL,
@@ -575,16 +588,8 @@ static void judge(struct serve_answer *answer)
         fail_with(answer, ISTHMUS__V1__FAILURE__CODE__BUSY,
                   "the agent works on as many calls as it may");
         answer->failure.retryable = true;
-    } else if (verdict =
-                   policy_judge(serve->policy, answer->verb->verb, kind, NULL),
-               !verdict.allow) {
-        serve->counts.denied++;
-        tell_denied(serve, answer->verb->verb, kind);
-        ist_log_info("serve", "denied by the site's policy: %s %s (%s)",
-                     policy_verb_name(answer->verb->verb), kind,
-                     verdict.reason);
-        fail_with(answer, ISTHMUS__V1__FAILURE__CODE__DENIED,
-                  "the site's policy does not allow it");
+    } else if (!look(answer, &asked) || !is_allowed(answer, &asked)) {
+        /* The answer says why. */
     } else if (!serve->cloud) {
         fail_with(answer, ISTHMUS__V1__FAILURE__CODE__UNSUPPORTED,
                   "the agent has no OpenStack configured");
@@ -634,7 +639,6 @@ void serve_answer_start(struct serve *serve, const struct ist_letter *letter)
     ist_arena_init(&answer->arena, 1U << 20);
     answer->call = ist_unpack(&isthmus__v1__call__descriptor, &answer->arena,
                               letter->body, letter->body_size);
-    answer->id = letter->op;
     if (!answer->call || !is_word(answer->call->reply_word) ||
         answer->call->timeout_ms == 0 ||
         serve_answer_find(serve, &letter->op)) {
@@ -645,14 +649,16 @@ void serve_answer_start(struct serve *serve, const struct ist_letter *letter)
     }
     serve_answers_over(serve, answer->call->over, answer->call->n_over);
     answer->serve = serve;
-    answer->hub_epoch = letter->epoch;
-    memcpy(answer->hash, letter->hash, sizeof(answer->hash));
-    snprintf(answer->key, sizeof(answer->key), "%s.%s",
-             answer->call->reply_word, serve->site);
+    serve_stream_init(&answer->stream, serve, letter, answer->call->reply_word);
     answer->verb = find_verb(answer->call);
     timeout = answer->call->timeout_ms;
-    ist_op_prepare(&answer->op, serve->loop, NULL,
-                   timeout < TIMEOUT_MAX ? timeout : TIMEOUT_MAX, on_answered);
+    if (timeout > TIMEOUT_MAX)
+        timeout = TIMEOUT_MAX;
+    /* A relay goes on for as long as anything moves (relay.c). */
+    ist_op_prepare(
+        &answer->op, serve->loop, NULL,
+        answer->call->what_case == ISTHMUS__V1__CALL__WHAT_RELAY ? 0 : timeout,
+        on_answered);
     RB_INSERT(serve_answers, &serve->answers, answer);
     serve->n_open++;
     ist_op_begin(&answer->op, on_cancel);

@@ -3,17 +3,15 @@
 #ifndef SERVE_ANSWER_H
 #define SERVE_ANSWER_H
 
-#include "serve/serve.h"
+#include "serve/stream.h"
 
 struct serve_answer {
     struct serve *serve;
     struct ist_op op; /* The whole of it; its deadline is the call's. */
-    struct ist_id id; /* The call's op id. */
-    uint8_t hash[32];
-    uint64_t hub_epoch;
-    char key[80]; /* "<reply word>.<site>" */
+    struct serve_stream stream; /* Its id is the call's op id. */
 
     const struct serve_verb *verb;
+    struct serve_relay *relay;     /* Owned; NULL: the call is no relay. */
     struct ist_arena arena;        /* The call, unpacked. */
     const Isthmus__V1__Call *call; /* In the arena. */
     struct os_list list;
@@ -21,15 +19,14 @@ struct serve_answer {
     struct os_probe probe;
     struct feed_settle settle;
 
-    /* The stream. */
+    /* What is to be sent. */
     const struct os_record *records; /* Borrowed from the work above. */
     size_t n_records, next_record;
     const Isthmus__V1__Service *const *services;
     size_t n_services;
     const Isthmus__V1__FeedState *feed; /* In the arena; NULL: none. */
-    bool has_more;    /* Behind those: the list goes on when credit comes. */
-    uint64_t granted; /* Records that may still be sent. */
-    uint32_t index;
+    bool has_more;      /* Behind those: the list goes on when credit comes. */
+    uint64_t granted;   /* Records that may still be sent. */
     uint64_t n_skipped; /* Not said yet. */
     char *skipped_why;  /* In the arena; NULL: none yet. */
     Isthmus__V1__Failure failure;
@@ -52,5 +49,16 @@ void serve_answers_over(struct serve *, const ProtobufCBinaryData *ids,
 
 /* Sends what may be sent; called again when the bus has drained. */
 void serve_answer_pump(struct serve_answer *);
+
+/* For serve/ only: the answer is to be this failure, and none of what was
+ * found. */
+void serve_answer_fail(struct serve_answer *, Isthmus__V1__Failure__Code,
+                       const struct ist_err *);
+
+/* What a call does, as the policy judges it. 'project' NULL: any. */
+struct serve_asked {
+    enum policy_verb verb;
+    const char *kind, *project;
+};
 
 #endif

@@ -10,6 +10,7 @@
 #include "base/log.h"
 #include "codec/unpack.h"
 #include "serve/answer.h"
+#include "serve/relay.h"
 
 #include "isthmus/v1/presence.pb-c.h"
 
@@ -144,8 +145,21 @@ static void take_credit(struct serve *serve, const struct ist_letter *letter)
         ist_unpack(&isthmus__v1__credit__descriptor, &serve->scratch,
                    letter->body, letter->body_size);
 
-    if (answer && credit)
+    if (answer && credit && answer->relay)
+        serve_relay_credit(answer->relay, credit->bytes);
+    else if (answer && credit)
         serve_answer_credit(answer, credit->records);
+}
+
+static void take_data(struct serve *serve, const struct ist_letter *letter)
+{
+    struct serve_answer *answer = serve_answer_find(serve, &letter->op);
+    const Isthmus__V1__Data *data =
+        ist_unpack(&isthmus__v1__data__descriptor, &serve->scratch,
+                   letter->body, letter->body_size);
+
+    if (answer && answer->relay && data)
+        serve_relay_data(answer->relay, data);
 }
 
 static void take_cancel(struct serve *serve, const struct ist_letter *letter)
@@ -174,6 +188,7 @@ static const struct {
     {IST_KIND_QUERY, take_query},
     {IST_KIND_CREDIT, take_credit},
     {IST_KIND_CANCEL, take_cancel},
+    {IST_KIND_DATA, take_data},
 };
 
 static struct ist_peer *find_hub(void *arg, const uint8_t id[16])

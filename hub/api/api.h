@@ -5,6 +5,7 @@
 #ifndef API_API_H
 #define API_API_H
 
+#include "facade/facade.h"
 #include "httpd/server.h"
 #include "model/kind.h"
 #include "obs/health.h"
@@ -38,6 +39,7 @@ struct api {
     struct events_log *events;
     struct alarm_engine *alarms;
     struct webhooks *webhooks;
+    struct facade *facade;
     struct api_conf conf;
     struct ist_metric *requests, *durations; /* Borrowed, or NULL. */
     uint8_t token_hash[32];
@@ -57,6 +59,9 @@ void api_set_view(struct api *, struct view *, struct intake *,
 /* So are its alarms, and its webhooks. */
 void api_set_alarms(struct api *, struct alarm_engine *);
 void api_set_webhooks(struct api *, struct webhooks *);
+
+/* So is OpenStack itself. */
+void api_set_facade(struct api *, struct facade *);
 
 /* Counts each answer: 'requests' has the labels method and code, 'durations' is
  * a histogram of seconds without any. */

@@ -21,7 +21,7 @@
 #include <string.h>
 
 #define SCRATCH_MAX  (4U * 1024 * 1024) /* One frame, opened. */
-#define PACKING_MAX  (256U * 1024)      /* One call, packed. */
+#define PACKING_MAX  (2U * 1024 * 1024) /* One call, or a piece, packed. */
 #define LIFETIME_MAX 60000U             /* Of a query (codec/seal.h). */
 #define OVER_MS      1000
 
@@ -204,7 +204,7 @@ static void note_over(struct desk_call *call)
 
 static bool is_waiting_for_credit(const struct desk_call *call)
 {
-    return call->heard_ms && call->window == 0;
+    return call->heard_ms && call->window == 0 && !call->is_passing;
 }
 
 static void on_cancel(struct ist_op *op)
@@ -306,7 +306,7 @@ void desk_call_start(struct desk *desk, struct desk_call *call,
     call->desk = desk;
     call->id = ist_id_random();
     call->epoch = call->site->peer.epoch;
-    call->next_index = 0;
+    call->next_index = call->next_data = 0;
     call->ended = call->publishing = false;
     call->sent_ms = ist_loop_now(desk->loop);
     call->heard_ms = 0;
@@ -345,6 +345,46 @@ void desk_call_credit(struct desk_call *call, uint32_t records)
     call->window += records;
     credit.records = records;
     send_aside(call, IST_KIND_CREDIT, "credit", &credit.base);
+}
+
+void desk_call_credit_bytes(struct desk_call *call, uint32_t bytes)
+{
+    Isthmus__V1__Credit credit = ISTHMUS__V1__CREDIT__INIT;
+
+    if (call->ended)
+        return;
+    call->bytes += bytes;
+    credit.bytes = bytes;
+    send_aside(call, IST_KIND_CREDIT, "credit", &credit.base);
+}
+
+int desk_call_data(struct desk_call *call, const void *data, size_t size,
+                   bool last)
+{
+    IST_CLEANUP(ist_sb_fini) struct ist_sb wire;
+    Isthmus__V1__Data piece = ISTHMUS__V1__DATA__INIT;
+    struct ist_letter letter;
+    struct ist_bus_message message;
+    char key[48];
+    int rc;
+
+    ist_sb_init(&wire, 0);
+    if (call->ended)
+        return -ECANCELED;
+    piece.index = call->next_data;
+    piece.bytes = (ProtobufCBinaryData){size, (uint8_t *) (uintptr_t) data};
+    piece.last = last;
+    rc = seal_for(call, IST_KIND_DATA, &piece.base, LIFETIME_MAX, &letter,
+                  &wire);
+    if (rc)
+        return rc;
+    site_key(call, key);
+    message = message_to(key, "data", &wire, LIFETIME_MAX);
+    message.mandatory = false;
+    rc = ist_bus_send(call->desk->bus, &message);
+    if (rc == 0)
+        call->next_data++;
+    return rc;
 }
 
 /* Answers */
@@ -401,6 +441,10 @@ static bool is_due(struct desk_call *call, const Isthmus__V1__Reply *reply)
         call->op.err.retryable = true;
         return false;
     }
+    if (reply->data.len > call->bytes) {
+        end_with(call, DESK_BROKEN, "it sent more bytes than it was allowed");
+        return false;
+    }
     if (reply->n_records > call->window) {
         end_with(call, DESK_BROKEN, "it sent more records than it was allowed");
         return false;
@@ -420,17 +464,21 @@ static void take_frame(struct desk_call *call, const struct ist_letter *letter)
     }
     call->next_index++;
     call->window -= (uint32_t) reply->n_records;
+    call->bytes -= reply->data.len;
     if (!call->heard_ms)
         note_latency(call, ist_loop_now(call->desk->loop));
     call->heard_ms = ist_loop_now(call->desk->loop);
     rc = call->on_frame(call, reply);
-    call->held += call->arena->used - mark.used;
     if (rc)
         end(call, rc);
     else if (reply->failure)
         take_failure(call, reply->failure);
     else if (reply->last)
         end(call, 0);
+    if (call->is_passing)
+        ist_arena_rewind(call->arena, &mark);
+    else
+        call->held += call->arena->used - mark.used;
 }
 
 static void take_answer(struct desk *desk, const struct sites_site *site,
@@ -459,16 +507,22 @@ static void take_answer(struct desk *desk, const struct sites_site *site,
 }
 
 /* Nobody is left there who would answer. */
-static void give_up(struct desk *desk, const struct sites_site *site,
-                    const char *why)
+static void give_up_some(struct desk *desk, const struct sites_site *site,
+                         bool passing_only, const char *why)
 {
     struct desk_call *call, *next;
 
     RB_FOREACH_SAFE(call, desk_calls, &desk->calls, next)
     {
-        if (call->site == site)
+        if (call->site == site && (call->is_passing || !passing_only))
             end_with(call, DESK_ABSENT, why);
     }
+}
+
+static void give_up(struct desk *desk, const struct sites_site *site,
+                    const char *why)
+{
+    give_up_some(desk, site, false, why);
 }
 
 void desk_site_changed(struct desk *desk, const struct sites_site *site,
@@ -478,6 +532,8 @@ void desk_site_changed(struct desk *desk, const struct sites_site *site,
         give_up(desk, site, "it was removed meanwhile");
     else if (changes & SITES_CHANGE_RESTART)
         give_up(desk, site, "its agent has restarted meanwhile");
+    else if (changes & SITES_CHANGE_STATE && site->state == SITES_ABSENT)
+        give_up_some(desk, site, true, "its agent is heard no more");
 }
 
 static void take_presence(struct desk *desk, struct sites_site *site,

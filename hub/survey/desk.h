@@ -57,6 +57,9 @@ struct desk_call {
     desk_frame_fn *on_frame;
     uint32_t window; /* Records that the site may send before it is given
                       * credit. More ends the call with DESK_BROKEN. */
+    uint64_t bytes;  /* The same, of a relay's body. */
+    bool is_passing; /* Frames are used up in on_frame: what they took of the
+                      * arena is free again behind it. */
     bool is_sharing; /* Other calls fill the arena too: this one may hold no
                       * more of it than is left free, so that however many
                       * sites take what they can, there is room for others. */
@@ -70,7 +73,7 @@ struct desk_call {
     struct ist_id id;
     uint8_t hash[32];
     uint64_t epoch; /* Of the site that was asked. */
-    uint32_t next_index;
+    uint32_t next_index, next_data;
     size_t held; /* Of the arena. */
     bool ended, publishing;
     int end_rc;
@@ -119,7 +122,8 @@ void desk_down(struct desk *, const struct ist_err *);
 
 /* To be called when the registry says that a site changed: ends the calls that
  * it can no longer answer, because it was removed or has restarted, with
- * DESK_ABSENT. */
+ * DESK_ABSENT; of one that is absent only those without a deadline of their
+ * own, which are passing. */
 void desk_site_changed(struct desk *, const struct sites_site *,
                        unsigned changes);
 
@@ -130,5 +134,14 @@ void desk_call_start(struct desk *, struct desk_call *,
 
 /* So many more records may come. */
 void desk_call_credit(struct desk_call *, uint32_t records);
+
+/* Of a relay: so many more bytes may come. */
+void desk_call_credit_bytes(struct desk_call *, uint32_t bytes);
+
+/* Of a relay: a piece of the request's body, which the site has granted. 0, or
+ * -EAGAIN (the bus takes nothing now: again when it has drained), or a fault
+ * that ends the call. */
+int desk_call_data(struct desk_call *, const void *data, size_t size,
+                   bool last);
 
 #endif

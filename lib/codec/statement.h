@@ -10,9 +10,10 @@
 #include <stdint.h>
 
 /* What is signed: a delegation, by a root key; a batch of CloudEvents, by the
- * hub. */
+ * hub; what a relayed request is for, by the hub. */
 #define IST_STATEMENT_DELEGATION "application/vnd.isthmus.delegation.v1"
 #define IST_STATEMENT_EVENTS     "application/vnd.isthmus.events.v1"
+#define IST_STATEMENT_ASSERTION  "application/vnd.isthmus.assertion.v1"
 
 /* 'type' is one of these. 0, or -ENOMEM. */
 int ist_statement_sign(const char *type, const void *body, size_t size,

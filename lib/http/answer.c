@@ -21,6 +21,12 @@ void http_idle_arm(struct http_transfer *t)
         ist_timer_arm(&t->idle, t->http->loop, t->active_ms + limit, on_idle);
 }
 
+void http_pause(struct http_transfer *t)
+{
+    t->paused = true;
+    ist_timer_disarm(&t->idle);
+}
+
 /* Bytes only note the time; the timer looks at it when it fires, so that a
  * fast transfer does not move a timer for each piece. */
 static void on_idle(struct ist_timer *timer)
@@ -184,8 +190,7 @@ size_t http_on_body(char *data, size_t one, size_t size, void *arg)
         return collect(t, data, size);
     rc = t->call->on_data(t->call, data, size);
     if (rc == -EAGAIN) {
-        t->paused = true;
-        ist_timer_disarm(&t->idle);
+        http_pause(t);
         return CURL_WRITEFUNC_PAUSE;
     }
     if (rc)

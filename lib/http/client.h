@@ -20,6 +20,7 @@
 #include "io/op.h"
 
 #include <sys/socket.h>
+#include <sys/types.h>
 
 struct ist_http;
 
@@ -28,7 +29,8 @@ struct ist_http_conf {
     uint64_t connect_timeout_ms; /* Name, TCP and TLS together. */
     uint64_t idle_timeout_ms;    /* No byte for so long: -ETIMEDOUT. Neither
                                   * the wait for a connection nor a pause
-                                  * asked for by on_data counts. */
+                                  * asked for by on_data or on_body
+                                  * counts. */
     uint64_t connections_max;    /* In all; more calls wait their turn. */
     uint64_t per_host_max;
     uint64_t headers_max; /* Bytes of answer headers, interim answers and
@@ -51,6 +53,14 @@ struct ist_http_call {
                                  * that is the client's business. */
     const void *body;
     size_t body_size;
+    /* Not NULL: the body is asked for piece by piece instead, and body_length
+     * is what is announced; UINT64_MAX: nothing, it goes in chunks. Writes at
+     * most 'size' bytes to 'buf' and returns how many. 0: that was all.
+     * -EAGAIN: none at present, ist_http_resume() asks again. Anything else
+     * below 0 aborts the call with that rc. It may cancel the call, but not
+     * fini it. Not asked any more once the peer has answered. */
+    ssize_t (*on_body)(struct ist_http_call *, void *buf, size_t size);
+    uint64_t body_length;
     const char *ca_file; /* PEM; NULL: the system's store. */
     bool insecure;       /* Do not check the certificate (clouds.yaml). */
     size_t collect_max;  /* Cap of 'collected'; above: -EMSGSIZE. */

@@ -89,6 +89,9 @@ size_t http_on_body(char *data, size_t one, size_t size, void *transfer);
 /* Counts silence, if it counts now. */
 void http_idle_arm(struct http_transfer *);
 
+/* Until the caller resumes, silence is his. */
+void http_pause(struct http_transfer *);
+
 /* ---- reason.c */
 
 /* Fills op.err and returns the errno: 'rc' if we found one ourselves. */

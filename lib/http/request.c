@@ -7,6 +7,8 @@
 #include <string.h>
 #include <strings.h>
 
+#define UPLOAD_BUFFER (128L * 1024)
+
 static int add_header(struct http_transfer *t, const char *line)
 {
     struct curl_slist *list = curl_slist_append(t->headers, line);
@@ -115,12 +117,47 @@ static bool wants_body(const char *method)
            strcmp(method, "PATCH") == 0;
 }
 
+/* Curl's CURLOPT_READFUNCTION. */
+static size_t read_body(char *buf, size_t one, size_t n, void *arg)
+{
+    struct http_transfer *t = arg;
+    ssize_t size =
+        t->cancelled ? -ECANCELED : t->call->on_body(t->call, buf, one * n);
+
+    if (size == -EAGAIN) {
+        http_pause(t);
+        return CURL_READFUNC_PAUSE;
+    }
+    if (size < 0) {
+        http_refuse(t, (int) size, "");
+        return CURL_READFUNC_ABORT;
+    }
+    return (size_t) size;
+}
+
+static void set_streamed(struct http_transfer *t)
+{
+    const struct ist_http_call *call = t->call;
+    CURL *easy = t->easy;
+
+    curl_easy_setopt(easy, CURLOPT_UPLOAD, 1L);
+    curl_easy_setopt(easy, CURLOPT_READFUNCTION, read_body);
+    curl_easy_setopt(easy, CURLOPT_READDATA, t);
+    curl_easy_setopt(easy, CURLOPT_INFILESIZE_LARGE,
+                     call->body_length == UINT64_MAX
+                         ? (curl_off_t) -1
+                         : (curl_off_t) call->body_length);
+    curl_easy_setopt(easy, CURLOPT_UPLOAD_BUFFERSIZE, UPLOAD_BUFFER);
+}
+
 static void set_method(struct http_transfer *t)
 {
     const struct ist_http_call *call = t->call;
     CURL *easy = t->easy;
 
-    if (call->body_size || wants_body(call->method)) {
+    if (call->on_body) {
+        set_streamed(t);
+    } else if (call->body_size || wants_body(call->method)) {
         curl_easy_setopt(easy, CURLOPT_POST, 1L);
         curl_easy_setopt(easy, CURLOPT_POSTFIELDS,
                          call->body_size ? call->body : "");

@@ -272,6 +272,17 @@ const char *ist_httpd_header(const struct ist_httpd_request *pub,
     return NULL;
 }
 
+bool ist_httpd_header_at(const struct ist_httpd_request *pub, size_t i,
+                         struct ist_httpd_header *ret)
+{
+    const struct request *r = IST_CONTAINER(pub, const struct request, pub);
+
+    if (i >= r->n_headers)
+        return false;
+    *ret = (struct ist_httpd_header){r->headers[i].name, r->headers[i].value};
+    return true;
+}
+
 static void take_id(struct request *r)
 {
     const char *given = ist_httpd_header(&r->pub, "X-Openstack-Request-Id");

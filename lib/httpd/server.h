@@ -138,6 +138,11 @@ void ist_httpd_resume_body(struct ist_httpd_request *);
 const char *ist_httpd_header(const struct ist_httpd_request *,
                              const char *name);
 
+/* The request's headers in the order in which they came; false behind the last
+ * one. Borrowed. */
+bool ist_httpd_header_at(const struct ist_httpd_request *, size_t i,
+                         struct ist_httpd_header *ret);
+
 /* Answers. 'headers' (copied) may be NULL; n counts them. The body is copied
  * by _reply, owned and freed (free()) by _reply_take. Headers that cannot be
  * sent (bad names, control characters, empty values) and those that frame the

@@ -2,6 +2,7 @@
 
 #include <arpa/inet.h>
 #include <netinet/in.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -149,10 +150,16 @@ static amqp_connection_state_t admin_open(void)
     return conn;
 }
 
+/* After an error the channel is closed, and whoever calls on it waits for
+ * ever. */
+static bool is_well(amqp_connection_state_t conn)
+{
+    return amqp_get_rpc_reply(conn).reply_type == AMQP_RESPONSE_NORMAL;
+}
+
 static int admin_close(amqp_connection_state_t conn)
 {
-    int rc =
-        amqp_get_rpc_reply(conn).reply_type == AMQP_RESPONSE_NORMAL ? 0 : -1;
+    int rc = is_well(conn) ? 0 : -1;
 
     amqp_connection_close(conn, AMQP_REPLY_SUCCESS);
     amqp_destroy_connection(conn);
@@ -181,19 +188,23 @@ static amqp_table_entry_t true_entry(const char *key)
         .value = {.kind = AMQP_FIELD_KIND_BOOLEAN, .value.boolean = 1}};
 }
 
-static void queue(amqp_connection_state_t conn, const char *name,
+/* Made anew. False: the channel is closed. */
+static bool queue(amqp_connection_state_t conn, const char *name,
                   amqp_table_entry_t *entries, int n_entries,
                   const char *exchange, const char *key)
 {
     amqp_table_t arguments = {.num_entries = n_entries, .entries = entries};
 
     amqp_queue_delete(conn, 1, amqp_cstring_bytes(name), 0, 0);
+    if (!is_well(conn))
+        return false;
     amqp_queue_declare(conn, 1, amqp_cstring_bytes(name), 0, 1, 0, 0,
                        arguments);
-    if (exchange)
+    if (exchange && is_well(conn))
         amqp_queue_bind(conn, 1, amqp_cstring_bytes(name),
                         amqp_cstring_bytes(exchange), amqp_cstring_bytes(key),
                         amqp_empty_table);
+    return is_well(conn);
 }
 
 static void exchange(amqp_connection_state_t conn, const char *name,
@@ -204,7 +215,7 @@ static void exchange(amqp_connection_state_t conn, const char *name,
                           amqp_empty_table);
 }
 
-int rabbit_objects(void)
+static int make_objects(void)
 {
     amqp_table_entry_t req[] = {number_entry("x-message-ttl", 30000),
                                 number_entry("x-max-length", 5),
@@ -227,14 +238,27 @@ int rabbit_objects(void)
     exchange(conn, "x.dead", "fanout");
     exchange(conn, "x.deny", "topic");
     amqp_exchange_delete(conn, 1, amqp_cstring_bytes("test.x"), 0);
-    queue(conn, "q.req", req, 3, "x.t", "site.a");
-    queue(conn, "q.work", NULL, 0, "x.d", "work");
-    queue(conn, "q.cmd", cmd, 6, "x.d", "cmd");
-    queue(conn, "q.evt", evt, 1, "x.t", "*.*.*.#");
-    queue(conn, "q.f1", NULL, 0, "x.f", "");
-    queue(conn, "q.f2", NULL, 0, "x.f", "");
-    queue(conn, "q.dead", NULL, 0, "x.dead", "");
+    (void) (queue(conn, "q.req", req, 3, "x.t", "site.a") &&
+            queue(conn, "q.work", NULL, 0, "x.d", "work") &&
+            queue(conn, "q.cmd", cmd, 6, "x.d", "cmd") &&
+            queue(conn, "q.evt", evt, 1, "x.t", "*.*.*.#") &&
+            queue(conn, "q.f1", NULL, 0, "x.f", "") &&
+            queue(conn, "q.f2", NULL, 0, "x.f", "") &&
+            queue(conn, "q.dead", NULL, 0, "x.dead", ""));
     return admin_close(conn);
+}
+
+/* A broker that was just started again refuses a stream until its coordinator
+ * is in office: "home node is down" (404). */
+int rabbit_objects(void)
+{
+    int rc = make_objects();
+
+    for (int i = 0; rc && i < 50; i++) {
+        poll(NULL, 0, 200);
+        rc = make_objects();
+    }
+    return rc;
 }
 
 int rabbit_delete_queue(const char *name)

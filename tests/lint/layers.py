@@ -11,7 +11,7 @@ LOW = {"base"}
 LIB = LOW | {"io", "conf", "codec", "obs", "store", "http", "httpd", "nl",
              "bus", "model", "proto"}
 AGENT = LIB | {"policy", "os", "feed", "serve", "keys"}
-HUB = LIB | {"sites", "survey", "events", "view", "api", "admin"}
+HUB = LIB | {"sites", "survey", "events", "view", "facade", "api", "admin"}
 
 MAY = {
     "lib/base": set(),
@@ -36,7 +36,8 @@ MAY = {
     "hub/events": LIB | {"sites"},
     "hub/view": LIB | {"sites", "survey", "events"},
     "hub/admin": LIB | {"sites", "survey"},
-    "hub/api": LIB | {"sites", "survey", "events", "view", "admin"},
+    "hub/facade": LIB | {"sites", "survey"},
+    "hub/api": LIB | {"sites", "survey", "events", "view", "admin", "facade"},
     "hub/cli": {"base", "io", "conf", "codec", "http", "bus"},
     "hub": HUB,
 }

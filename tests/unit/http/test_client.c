@@ -98,6 +98,10 @@ static size_t request_size(const char *in)
 
     if (!end)
         return 0;
+    if (strcasestr(in, "\r\nTransfer-Encoding: chunked")) {
+        end = strstr(end, "\r\n0\r\n\r\n");
+        return end ? (size_t) (end + 7 - in) : 0;
+    }
     cl = strcasestr(in, "\r\nContent-Length:");
     if (cl && cl < end)
         body = strtoul(cl + 17, NULL, 10);
@@ -903,6 +907,93 @@ static void test_pause_is_not_idle(void **state)
     bench_close(&b);
 }
 
+/* A body that comes in words, each after a pause. */
+struct source {
+    struct ist_http_call call;
+    struct ist_timer timer;
+    const char *const *words; /* NULL-ended. */
+    uint64_t pause_ms;
+    bool ready;
+    ssize_t fault; /* Instead of the end. */
+};
+
+static void source_fill(struct ist_timer *timer)
+{
+    struct source *source = IST_CONTAINER(timer, struct source, timer);
+
+    source->ready = true;
+    ist_http_resume(&source->call);
+}
+
+static ssize_t source_body(struct ist_http_call *call, void *buf, size_t size)
+{
+    struct source *source = IST_CONTAINER(call, struct source, call);
+    size_t len = *source->words ? strlen(*source->words) : 0;
+
+    if (!source->ready) {
+        ist_timer_arm_in(&source->timer, call->op.loop, source->pause_ms,
+                         source_fill);
+        return -EAGAIN;
+    }
+    if (!*source->words)
+        return source->fault;
+    assert_true(len <= size);
+    memcpy(buf, *source->words++, len);
+    source->ready = false;
+    return (ssize_t) len;
+}
+
+static void upload(uint64_t length, const char *framing, const char *body)
+{
+    static const char *const words[] = {"hello", ", ", "world", NULL};
+    static const struct answer a[] = {
+        {"HTTP/1.1 204 No Content\r\n\r\n", 0, KEEP, 0}};
+    struct source source = {.words = words, .pause_ms = 300};
+    struct ist_http_conf conf = usual;
+    struct bench b;
+
+    conf.idle_timeout_ms = 200; /* Our pauses are not the peer's silence. */
+    source.call.method = "PUT";
+    source.call.on_body = source_body;
+    source.call.body_length = length;
+    bench_open(&b, &conf, a, 1);
+    assert_int_equal(call_run(&b, &source.call), 0);
+    assert_int_equal(source.call.status, 204);
+    assert_non_null(strstr(b.peer.request, "PUT /v3"));
+    assert_non_null(strstr(b.peer.request, framing));
+    assert_null(strcasestr(b.peer.request, "Expect"));
+    assert_string_equal(strstr(b.peer.request, "\r\n\r\n") + 4, body);
+    ist_http_call_fini(&source.call);
+    bench_close(&b);
+}
+
+static void test_upload(void **state)
+{
+    (void) state;
+    upload(12, "\r\nContent-Length: 12\r\n", "hello, world");
+    upload(UINT64_MAX, "\r\nTransfer-Encoding: chunked\r\n",
+           "5\r\nhello\r\n2\r\n, \r\n5\r\nworld\r\n0\r\n\r\n");
+}
+
+static void test_upload_abort(void **state)
+{
+    static const char *const words[] = {"hello", NULL};
+    static const struct answer a[] = {
+        {"HTTP/1.1 204 No Content\r\n\r\n", 0, KEEP, 0}};
+    struct source source = {.words = words, .fault = -ECONNABORTED};
+    struct bench b;
+
+    (void) state;
+    source.call.method = "PUT";
+    source.call.on_body = source_body;
+    source.call.body_length = UINT64_MAX;
+    bench_open(&b, &usual, a, 1);
+    assert_int_equal(call_run(&b, &source.call), -ECONNABORTED);
+    assert_int_equal(b.peer.n_requests, 0);
+    ist_http_call_fini(&source.call);
+    bench_close(&b);
+}
+
 static int cancel_in_data(struct ist_http_call *call, const void *data,
                           size_t size)
 {
@@ -1081,6 +1172,8 @@ int main(void)
         cmocka_unit_test(test_stream),
         cmocka_unit_test(test_stream_abort),
         cmocka_unit_test(test_pause_is_not_idle),
+        cmocka_unit_test(test_upload),
+        cmocka_unit_test(test_upload_abort),
         cmocka_unit_test(test_reentry),
         cmocka_unit_test(test_no_proxy_from_environment),
         cmocka_unit_test(test_proxy),

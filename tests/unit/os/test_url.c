@@ -157,12 +157,54 @@ static void test_expand(void **state)
     ist_sb_fini(&sb);
 }
 
+static void test_target(void **state)
+{
+    static const struct {
+        const char *target;
+        bool is_good;
+    } cases[] = {
+        {"/", true},
+        {"/v2.1/servers/detail?limit=2&name=a%2Fb", true},
+        {"/v2.1/servers/", true},
+        {"/v2.0/extensions/Availability%20Zone", true},
+        {"/v2/images/caf%C3%A9", true},
+        {"", false},
+        {"v2.1", false},
+        {"//evil.example.com/x", false},
+        {"/v2.1//servers", false},
+        {"/v2.1/../admin", false},
+        {"/v2.1/./servers", false},
+        {"/v2.1/%2e%2e/admin", false},
+        {"/v2.1/servers%2fdetail", false},
+        {"/v2.1/%73ervers", false},
+        {"/v2.1/a%00b", false},
+        {"/v2.1/a%5Cb", false},
+        {"/v2.1/a%0d%0aX", false},
+        {"/v2.1/a%", false},
+        {"/v2.1/a%4", false},
+        {"/v2.1/a%zz", false},
+        {"/v2.1/a b", false},
+        {"/v2.1/a#b", false},
+        {"/v2.1/a\\b", false},
+        {"/v2.1/caf\xC3\xA9", false},
+        {"/v2.1/a?b\r\nX: y", false},
+    };
+    struct ist_err err;
+
+    (void) state;
+    for (size_t i = 0; i < IST_COUNT(cases); i++) {
+        if ((os_url_check_target(cases[i].target, &err) == 0) !=
+            cases[i].is_good)
+            fail_msg("%s", cases[i].target);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_check),  cmocka_unit_test(test_base),
         cmocka_unit_test(test_origin), cmocka_unit_test(test_parameter),
-        cmocka_unit_test(test_expand),
+        cmocka_unit_test(test_expand), cmocka_unit_test(test_target),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,0 +1,58 @@
+/* OpenStack as clients know it, in front of the sites.
+ *
+ *     /r/<key>/<service>/...    the service of one site, passed through
+ *
+ * <key> is the site's path key (key.h). Whatever is answered here, errors of
+ * the hub's own too, has the shape of that service. */
+#ifndef FACADE_FACADE_H
+#define FACADE_FACADE_H
+
+#include "base/row.h"
+#include "httpd/server.h"
+#include "survey/desk.h"
+
+#include <bsd/sys/queue.h>
+
+struct facade_conf {
+    char *public_url;    /* "https://hub.example.net:8443"; "": as the client
+                          * called it. */
+    uint64_t relays_max; /* At once; above: 503. */
+    uint64_t idle_ms;    /* Without anything moving: 504, or cut. */
+};
+
+extern const struct ist_row facade_rows[];
+
+struct facade_relay;
+
+/* Who asks, as far as it is known by now. */
+struct facade_caller {
+    const char *user, *project, *role; /* Borrowed. */
+};
+
+struct facade {
+    struct ist_loop *loop;
+    struct desk *desk;
+    struct sites *sites;
+    struct ist_self *self; /* All borrowed: the hub's, who signs. */
+    struct facade_conf conf;
+    /* Whose token is it? False: nobody's. */
+    bool (*find_caller)(void *arg, const char *token,
+                        struct facade_caller *ret);
+    void *arg;
+    uint64_t n_open, n_bytes_up, n_bytes_down; /* For metrics. */
+    LIST_HEAD(, facade_relay) relays;
+};
+
+void facade_init(struct facade *, struct ist_loop *, struct desk *,
+                 struct sites *, struct ist_self *, const struct facade_conf *);
+
+/* Is the request one for here? */
+bool facade_is_for(const struct ist_httpd_request *);
+
+/* Takes it, from httpd's 'begin': its head is there, its body not yet. */
+void facade_begin(struct facade *, struct ist_httpd_request *);
+
+/* From the bus: it takes messages again. */
+void facade_drained(struct facade *);
+
+#endif

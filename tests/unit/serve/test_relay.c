@@ -1,0 +1,493 @@
+/* Relayed exchanges at the agent: only on the hub's word and within the
+ * policy, both bodies under credit, links rewritten. */
+#include "box.h"
+
+#include "codec/statement.h"
+
+#define TARGET "/v2.1/servers?limit=2"
+
+static const char *const *sent; /* Headers of the exchange at work. */
+
+/* What the hub says of a request; a test makes it wrong before it is sent. */
+struct word {
+    Isthmus__V1__Call call;
+    Isthmus__V1__Relay relay;
+    Isthmus__V1__Assertion assertion;
+    uint8_t hash[32], signature[crypto_sign_BYTES];
+    struct ist_arena arena;
+    const struct ist_self *signer;
+};
+
+static void prepare(struct box *box, struct word *word, const char *method,
+                    const char *body)
+{
+    uint64_t now = ist_loop_wall(&box->loop);
+
+    memset(word, 0, sizeof(*word));
+    ist_arena_init(&word->arena, 1U << 20);
+    isthmus__v1__call__init(&word->call);
+    isthmus__v1__relay__init(&word->relay);
+    isthmus__v1__assertion__init(&word->assertion);
+    word->signer = &box->hub;
+    word->assertion.audience = (ProtobufCBinaryData){16, box->site.uid.b};
+    word->assertion.user = (char *) "admin";
+    word->assertion.service = (char *) "compute";
+    word->assertion.method = (char *) (uintptr_t) method;
+    word->assertion.target = (char *) TARGET;
+    word->assertion.request_id = (char *) "req-1";
+    word->assertion.issued_ms = now;
+    word->assertion.expires_ms = now + 60000;
+    word->relay.window = 1000;
+    word->relay.public_url = (char *) "https://hub/r/hkg";
+    if (!body)
+        body = "";
+    word->relay.body =
+        (ProtobufCBinaryData){strlen(body), (uint8_t *) (uintptr_t) body};
+    crypto_hash_sha256(word->hash, (const uint8_t *) body, strlen(body));
+    word->assertion.body_hash = (ProtobufCBinaryData){32, word->hash};
+}
+
+static void say(struct box *box, struct word *word)
+{
+    size_t size;
+    uint8_t *bytes = ist_pack(&word->assertion, &word->arena, &size);
+
+    ist_statement_sign(IST_STATEMENT_ASSERTION, bytes, size,
+                       word->signer->signing_secret, word->signature);
+    word->relay.assertion = (ProtobufCBinaryData){size, bytes};
+    word->relay.signature =
+        (ProtobufCBinaryData){crypto_sign_BYTES, word->signature};
+    word->call.what_case = ISTHMUS__V1__CALL__WHAT_RELAY;
+    word->call.relay = &word->relay;
+    ask(box, &word->call);
+    ist_arena_fini(&word->arena);
+}
+
+static void ask_relay(struct box *box, const char *method)
+{
+    struct word word;
+
+    prepare(box, &word, method, NULL);
+    say(box, &word);
+}
+
+/* The service answers with this head, and then these bytes. */
+static void answers(int status, const char *headers)
+{
+    struct os_exchange *exchange = cloud.exchange;
+
+    assert_non_null(exchange);
+    exchange->call.status = status;
+    ist_sb_init(&exchange->call.header_text, 0);
+    ist_sb_puts(&exchange->call.header_text, headers);
+    exchange->on_head(exchange);
+    ist_sb_fini(&exchange->call.header_text);
+}
+
+static int gives(const char *text)
+{
+    return cloud.exchange->on_data(cloud.exchange, text, strlen(text));
+}
+
+static void ends(int rc)
+{
+    struct os_exchange *exchange = IST_TAKE(cloud.exchange);
+
+    if (rc)
+        ist_err_set(&exchange->op.err, rc, "as the test says");
+    ist_op_finish(&exchange->op, rc);
+}
+
+static void assert_data(const struct box *box, const char *text)
+{
+    assert_int_equal(box->reply->data.len, strlen(text));
+    assert_memory_equal(box->reply->data.data, text, strlen(text));
+}
+
+static const char *header_of(const struct box *box, const char *name)
+{
+    const Isthmus__V1__RelayHead *head = box->reply->head;
+
+    for (size_t i = 0; i < head->n_headers; i++) {
+        if (strcmp(head->headers[i]->name, name) == 0)
+            return head->headers[i]->value;
+    }
+    return NULL;
+}
+
+static bool is_sent(const char *line)
+{
+    for (sent = cloud.exchange->headers; *sent; sent++) {
+        if (strcmp(*sent, line) == 0)
+            return true;
+    }
+    return false;
+}
+
+/* Happy ways */
+
+static void test_a_get(void **state)
+{
+    struct box *box = *state;
+
+    ask_relay(box, "GET");
+    assert_string_equal(cloud.exchange->method, "GET");
+    assert_string_equal(cloud.exchange->target, TARGET);
+    assert_string_equal(cloud.exchange->service->name, "compute");
+    assert_true(is_sent("X-OpenStack-Request-Id: req-1"));
+    answers(200, "Content-Type: text/plain\r\nContent-Length: 5\r\n"
+                 "X-Auth-Token: secret\r\nConnection: close\r\n");
+    assert_int_equal(gives("hello"), 0);
+    ends(0);
+    run(box, 5);
+    assert_complete(box, 0);
+    assert_int_equal(box->n_frames, 1);
+    assert_int_equal(box->reply->head->status, 200);
+    assert_string_equal(header_of(box, "Content-Length"), "5");
+    assert_null(header_of(box, "X-Auth-Token"));
+    assert_null(header_of(box, "Connection"));
+    assert_data(box, "hello");
+}
+
+static void test_links_are_rewritten(void **state)
+{
+    struct box *box = *state;
+
+    ask_relay(box, "GET");
+    answers(201, "Content-Type: application/json; charset=UTF-8\r\n"
+                 "Content-Length: 44\r\n"
+                 "Location: http://10.0.0.1:8774/v2.1/servers/1\r\n");
+    assert_int_equal(gives("{\"href\": \"http://10.0.0.1:8774/v2.1/x\"}"), 0);
+    ends(0);
+    run(box, 5);
+    assert_complete(box, 0);
+    assert_data(box, "{\"href\": \"https://hub/r/hkg/compute/v2.1/x\"}");
+    assert_string_equal(header_of(box, "Location"),
+                        "https://hub/r/hkg/compute/v2.1/servers/1");
+    assert_null(header_of(box, "Content-Length"));
+}
+
+static void test_the_services_error_is_an_answer(void **state)
+{
+    struct box *box = *state;
+
+    ask_relay(box, "GET");
+    answers(409, "Content-Type: text/html\r\n");
+    gives("busy");
+    ends(0);
+    run(box, 5);
+    assert_complete(box, 0);
+    assert_int_equal(box->reply->head->status, 409);
+    assert_data(box, "busy");
+}
+
+static void test_headers_of_ours_do_not_come_from_the_hub(void **state)
+{
+    struct box *box = *state;
+    Isthmus__V1__Header headers[3], *at[3];
+    static char *const names[] = {(char *) "Accept", (char *) "X-Auth-Token",
+                                  (char *) "Host"};
+    struct word word;
+
+    prepare(box, &word, "GET", NULL);
+    for (size_t i = 0; i < 3; i++) {
+        isthmus__v1__header__init(&headers[i]);
+        headers[i].name = names[i];
+        headers[i].value = (char *) "x";
+        at[i] = &headers[i];
+    }
+    word.relay.headers = at;
+    word.relay.n_headers = 3;
+    say(box, &word);
+    assert_true(is_sent("Accept: x"));
+    assert_false(is_sent("X-Auth-Token: x"));
+    assert_false(is_sent("Host: x"));
+    ends(0);
+    run(box, 5);
+}
+
+/* Credit */
+
+static void test_no_more_than_granted(void **state)
+{
+    struct box *box = *state;
+    struct word word;
+    Isthmus__V1__Credit credit = ISTHMUS__V1__CREDIT__INIT;
+    struct ist_letter letter;
+
+    prepare(box, &word, "GET", NULL);
+    word.relay.window = 4;
+    say(box, &word);
+    answers(200, "Content-Type: text/plain\r\n");
+    assert_int_equal(gives("123456"), 0);
+    run(box, 5);
+    assert_data(box, "1234");
+    assert_int_equal(gives("7"), -EAGAIN);
+    credit.bytes = 1;
+    send_body(box, IST_KIND_CREDIT, &credit.base, &letter);
+    assert_data(box, "5");
+    assert_int_equal(cloud.n_resumed, 0);
+    credit.bytes = 100;
+    send_body(box, IST_KIND_CREDIT, &credit.base, &letter);
+    assert_data(box, "6");
+    assert_int_equal(cloud.n_resumed, 1);
+    assert_int_equal(gives("7"), 0);
+    ends(0);
+    run(box, 5);
+    assert_complete(box, 0);
+    assert_data(box, "7");
+}
+
+static void send_data(struct box *box, uint32_t index, const char *text,
+                      bool last)
+{
+    Isthmus__V1__Data data = ISTHMUS__V1__DATA__INIT;
+    struct ist_letter letter;
+
+    data.index = index;
+    data.bytes =
+        (ProtobufCBinaryData){strlen(text), (uint8_t *) (uintptr_t) text};
+    data.last = last;
+    send_body(box, IST_KIND_DATA, &data.base, &letter);
+}
+
+static void ask_upload(struct box *box)
+{
+    struct word word;
+
+    prepare(box, &word, "GET", NULL); /* What the policy lets pass. */
+    word.relay.body_follows = true;
+    word.relay.body.len = 0;
+    word.assertion.body_hash.len = 0;
+    say(box, &word);
+}
+
+static void test_a_body_that_follows(void **state)
+{
+    struct box *box = *state;
+    char buf[16];
+
+    ask_upload(box);
+    assert_int_equal(box->n_frames, 1);
+    assert_true(box->reply->granted > 0);
+    assert_true(cloud.exchange->body_length == UINT64_MAX);
+    assert_int_equal(cloud.exchange->on_body(cloud.exchange, buf, 16), -EAGAIN);
+    send_data(box, 0, "abc", false);
+    assert_int_equal(cloud.n_resumed, 1);
+    send_data(box, 0, "abc", false); /* Delivered twice. */
+    send_data(box, 1, "de", true);
+    assert_int_equal(cloud.exchange->on_body(cloud.exchange, buf, 2), 2);
+    assert_memory_equal(buf, "ab", 2);
+    assert_int_equal(cloud.exchange->on_body(cloud.exchange, buf, 16), 3);
+    assert_memory_equal(buf, "cde", 3);
+    assert_int_equal(cloud.exchange->on_body(cloud.exchange, buf, 16), 0);
+    answers(204, "");
+    ends(0);
+    run(box, 5);
+    assert_int_equal(box->n_lasts, 1);
+    assert_int_equal(box->reply->head->status, 204);
+}
+
+static void test_a_hole_in_the_body(void **state)
+{
+    struct box *box = *state;
+
+    ask_upload(box);
+    send_data(box, 1, "de", true);
+    run(box, 5);
+    assert_null(cloud.exchange);
+    assert_int_equal(cloud.n_cancelled, 1);
+    assert_non_null(box->reply->failure);
+}
+
+/* Ends */
+
+static void test_a_failure_before_the_head(void **state)
+{
+    struct box *box = *state;
+
+    ask_relay(box, "GET");
+    ends(OS_E_UNREACHABLE);
+    run(box, 5);
+    assert_failure(box, ISTHMUS__V1__FAILURE__CODE__UNREACHABLE);
+    assert_null(box->reply->head);
+}
+
+static void test_a_failure_behind_the_head(void **state)
+{
+    struct box *box = *state;
+
+    ask_relay(box, "GET");
+    answers(200, "Content-Type: text/plain\r\n");
+    gives("half of i");
+    run(box, 5);
+    assert_int_equal(box->reply->head->status, 200);
+    ends(OS_E_UNREACHABLE);
+    run(box, 5);
+    assert_failure(box, ISTHMUS__V1__FAILURE__CODE__UNREACHABLE);
+}
+
+static void test_a_cancel_stops_it(void **state)
+{
+    struct box *box = *state;
+
+    ask_relay(box, "GET");
+    cancel(box);
+    run(box, 5);
+    assert_int_equal(cloud.n_cancelled, 1);
+    assert_int_equal(box->n_frames, 0);
+    assert_int_equal(box->serve.n_open, 0);
+}
+
+static void test_silence_ends_it(void **state)
+{
+    struct box *box = *state;
+
+    ask_relay(box, "GET");
+    run(box, 4000);
+    assert_int_equal(cloud.n_cancelled, 0);
+    answers(200, "Content-Type: text/plain\r\n");
+    run(box, 4000); /* Something has moved: it goes on. */
+    assert_int_equal(cloud.n_cancelled, 0);
+    run(box, 2000);
+    assert_int_equal(cloud.n_cancelled, 1);
+    assert_failure(box, ISTHMUS__V1__FAILURE__CODE__TIMEOUT);
+}
+
+/* Refused, and OpenStack never hears of it. */
+
+static void assert_refused(struct box *box, Isthmus__V1__Failure__Code code)
+{
+    run(box, 5);
+    assert_failure(box, code);
+    assert_int_equal(cloud.n_started, 0);
+    box->n_lasts = 0;
+}
+
+static void test_the_policy(void **state)
+{
+    struct box *box = *state;
+    struct word word;
+
+    ask_relay(box, "DELETE");
+    assert_refused(box, ISTHMUS__V1__FAILURE__CODE__DENIED);
+    prepare(box, &word, "GET", NULL);
+    word.assertion.target = (char *) "/v2.1/os-keypairs";
+    say(box, &word);
+    assert_refused(box, ISTHMUS__V1__FAILURE__CODE__DENIED);
+}
+
+static void test_doubtful_assertions(void **state)
+{
+    struct box *box = *state;
+    uint64_t now = ist_loop_wall(&box->loop);
+    struct ist_self stranger;
+    uint8_t other_uid[16] = {1};
+    struct word word;
+
+    identity_make(&stranger, IST_ROLE_HUB, 5);
+    for (int i = 0; i < 9; i++) {
+        prepare(box, &word, "GET", "body");
+        if (i == 0)
+            word.signer = &stranger;
+        else if (i == 1)
+            word.assertion.audience.data = other_uid;
+        else if (i == 2)
+            word.assertion.audience.len = 0;
+        else if (i == 3)
+            word.assertion.expires_ms = word.assertion.issued_ms = now - 40000;
+        else if (i == 4)
+            word.assertion.issued_ms = now + 40000;
+        else if (i == 5)
+            word.assertion.expires_ms = now + 70000;
+        else if (i == 6)
+            word.relay.body.data = (uint8_t *) (uintptr_t) "bodz";
+        else if (i == 7)
+            word.assertion.body_hash.len = 0;
+        else
+            word.relay.body_follows = true;
+        say(box, &word);
+        assert_refused(box, ISTHMUS__V1__FAILURE__CODE__DENIED);
+    }
+}
+
+static void test_one_word_more(void **state)
+{
+    struct box *box = *state;
+    struct word word;
+    uint8_t bytes[300];
+    size_t size;
+
+    /* Another target under the same signature. */
+    prepare(box, &word, "GET", NULL);
+    say(box, &word);
+    size = word.relay.assertion.len;
+    assert_non_null(cloud.exchange);
+    ends(0);
+    run(box, 5);
+    memset(&cloud, 0, sizeof(cloud));
+    box->n_lasts = 0;
+    assert_true(size < sizeof(bytes));
+    prepare(box, &word, "GET", NULL);
+    word.assertion.target = (char *) "/v2.1/servers?limit=3";
+    size = isthmus__v1__assertion__pack(&word.assertion, bytes);
+    word.call.what_case = ISTHMUS__V1__CALL__WHAT_RELAY;
+    word.call.relay = &word.relay;
+    word.relay.assertion = (ProtobufCBinaryData){size, bytes};
+    word.relay.signature =
+        (ProtobufCBinaryData){crypto_sign_BYTES, word.signature};
+    ask(box, &word.call);
+    ist_arena_fini(&word.arena);
+    assert_refused(box, ISTHMUS__V1__FAILURE__CODE__DENIED);
+}
+
+static void test_bad_calls(void **state)
+{
+    static const struct {
+        const char *service, *target;
+        Isthmus__V1__Failure__Code code;
+    } cases[] = {
+        {"identity", "/v3/users", ISTHMUS__V1__FAILURE__CODE__UNSUPPORTED},
+        {"nosuch", "/", ISTHMUS__V1__FAILURE__CODE__UNSUPPORTED},
+        {"compute", "/v2.1/../x", ISTHMUS__V1__FAILURE__CODE__BAD_CALL},
+        {"compute", "//evil/x", ISTHMUS__V1__FAILURE__CODE__BAD_CALL},
+        {"compute", "@evil/x", ISTHMUS__V1__FAILURE__CODE__BAD_CALL},
+        {"compute", "/v2.1/%6fs-keypairs",
+         ISTHMUS__V1__FAILURE__CODE__BAD_CALL},
+    };
+    struct box *box = *state;
+    struct word word;
+
+    for (size_t i = 0; i < IST_COUNT(cases); i++) {
+        prepare(box, &word, "GET", NULL);
+        word.assertion.service = (char *) (uintptr_t) cases[i].service;
+        word.assertion.target = (char *) (uintptr_t) cases[i].target;
+        say(box, &word);
+        assert_refused(box, cases[i].code);
+    }
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(test_a_get),
+        TEST(test_links_are_rewritten),
+        TEST(test_the_services_error_is_an_answer),
+        TEST(test_headers_of_ours_do_not_come_from_the_hub),
+        TEST(test_no_more_than_granted),
+        TEST(test_a_body_that_follows),
+        TEST(test_a_hole_in_the_body),
+        TEST(test_a_failure_before_the_head),
+        TEST(test_a_failure_behind_the_head),
+        TEST(test_a_cancel_stops_it),
+        TEST(test_silence_ends_it),
+        TEST(test_the_policy),
+        TEST(test_doubtful_assertions),
+        TEST(test_one_word_more),
+        TEST(test_bad_calls),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
