@@ -31,7 +31,8 @@
 #define TIDY_MS      10000
 
 struct agent_conf {
-    char *site, *state, *cloud, *clouds, *policy, *log_level, *metrics;
+    char *site, *state, *cloud, *clouds, *policy, *projects, *log_level,
+        *metrics;
 };
 
 static const struct ist_row agent_rows[] = {
@@ -49,6 +50,10 @@ static const struct ist_row agent_rows[] = {
     {"policy", IST_ROW_PATH, offsetof(struct agent_conf, policy),
      "/etc/isthmus/policy.yaml", 1, 4000, 0,
      "What the hub may ask. What it does not list is refused."},
+    {"projects", IST_ROW_PATH, offsetof(struct agent_conf, projects), NULL, 1,
+     4000, 0,
+     "The projects.yaml: which projects of the hub act here, with whose "
+     "credential. Without it none does."},
     {"log.level", IST_ROW_STRING, offsetof(struct agent_conf, log_level),
      "info", 1, 8, 0, "error, warn, info or debug."},
     {"metrics.listen", IST_ROW_STRING, offsetof(struct agent_conf, metrics),
@@ -71,6 +76,7 @@ struct agent {
     struct ist_cloud_entry entry;
     struct ist_http *http;
     struct os_cloud *cloud;
+    struct projects *projects;
     struct ist_bus *bus;
     char seen_path[PATH_MAX];
     struct ist_seen_conf seen_conf;
@@ -85,8 +91,8 @@ struct agent {
 
     struct ist_daemon daemon;
     struct ist_notify notify;
-    bool events_closed, feed_closed, bus_closed, cloud_closed, http_closed,
-        page_closed;
+    bool events_closed, feed_closed, bus_closed, cloud_closed, projects_closed,
+        http_closed, page_closed;
 };
 
 #define AGENT_TABLES(a)                                                        \
@@ -283,6 +289,11 @@ static void on_cloud_closed(void *arg)
     ((struct agent *) arg)->cloud_closed = true;
 }
 
+static void on_projects_closed(void *arg)
+{
+    ((struct agent *) arg)->projects_closed = true;
+}
+
 static void on_http_closed(void *arg)
 {
     ((struct agent *) arg)->http_closed = true;
@@ -346,6 +357,7 @@ static bool bus_over(void *arg)
     if (!agent->bus_closed)
         return false;
     agent->bus = ist_bus_free(agent->bus);
+    projects_close(IST_TAKE(agent->projects), on_projects_closed, agent);
     os_cloud_close(IST_TAKE(agent->cloud), on_cloud_closed, agent);
     return true;
 }
@@ -354,7 +366,7 @@ static bool cloud_over(void *arg)
 {
     struct agent *agent = arg;
 
-    if (!agent->cloud_closed)
+    if (!agent->cloud_closed || !agent->projects_closed)
         return false;
     ist_http_close(IST_TAKE(agent->http), on_http_closed, agent);
     return true;
@@ -417,6 +429,16 @@ static int open_openstack(struct agent *agent, struct ist_err *err)
     return agent->cloud ? 0 : err->code;
 }
 
+static int open_projects(struct agent *agent, struct ist_err *err)
+{
+    if (!agent->conf.projects)
+        return 0;
+    agent->projects =
+        projects_open(&agent->loop, agent->http, &agent->os_conf,
+                      agent->conf.projects, agent->conf.clouds, err);
+    return agent->projects ? 0 : err->code;
+}
+
 /* Where commands will be recorded. */
 static int name_record(struct agent *agent, struct ist_err *err)
 {
@@ -437,6 +459,7 @@ static int open_serve(struct agent *agent, struct ist_err *err)
     serve_init(&agent->serve, &agent->loop, agent->bus, &agent->keys.own.self,
                &agent->keys.hub, agent->cloud, agent->policy, agent->conf.site,
                &agent->serve_conf);
+    agent->serve.projects = agent->projects;
     agent->serve.heard = on_heard;
     agent->serve.heard_arg = &agent->keys;
     serve_commands_init(&agent->commands, &agent->serve, &agent->seen_conf);
@@ -476,7 +499,7 @@ static int open_page(struct agent *agent, struct ist_err *err)
 static int open_all(struct agent *agent, struct ist_err *err)
 {
     static int (*const parts[])(struct agent *, struct ist_err *) = {
-        open_identity, open_policy, open_openstack, name_record,
+        open_identity, open_policy, open_openstack, open_projects, name_record,
         open_serve,    open_feed,   open_events,    open_page,
     };
 

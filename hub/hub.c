@@ -14,6 +14,7 @@
 #include "conf/start.h"
 #include "events/noc.h"
 #include "events/webhook.h"
+#include "facade/token.h"
 #include "io/daemon.h"
 #include "obs/health.h"
 #include "obs/notify.h"
@@ -82,6 +83,7 @@ struct hub {
     struct ist_notify notify;
     struct api api;
     struct facade facade;
+    struct facade_tokens *tokens;
 
     struct ist_daemon daemon;
     struct ist_timer rescan;
@@ -254,6 +256,7 @@ static bool http_over(void *arg)
     alarm_stop(hub->alarms);
     noc_stop(hub->noc);
     webhooks_stop(hub->webhooks);
+    facade_tokens_stop(hub->tokens);
     intake_close(IST_TAKE(hub->intake), on_intake_closed, hub);
     return true;
 }
@@ -264,8 +267,10 @@ static bool intake_over(void *arg)
 
     if (!hub->intake_closed || conditions_busy(&hub->conditions) ||
         alarm_busy(hub->alarms) || noc_busy(hub->noc) ||
-        webhooks_busy(hub->webhooks) || events_log_busy(hub->events))
+        webhooks_busy(hub->webhooks) || events_log_busy(hub->events) ||
+        hub->facade.n_logins || facade_tokens_busy(hub->tokens))
         return false;
+    hub->tokens = facade_tokens_free(hub->tokens);
     hub->webhooks = webhooks_free(hub->webhooks);
     hub->noc = noc_free(hub->noc);
     hub->alarms = alarm_free(hub->alarms);
@@ -374,6 +379,9 @@ static int open_view(struct hub *hub, struct ist_err *err)
 /* What is wrong, and what tells it. */
 static int open_alarms(struct hub *hub, struct ist_err *err)
 {
+    hub->tokens = facade_tokens_open(hub->tree, err);
+    if (!hub->tokens)
+        return err->code;
     hub->alarms = alarm_open(hub->tree, hub->events, &hub->alarm_conf, err);
     if (!hub->alarms)
         return err->code;
@@ -472,6 +480,7 @@ static int open_api(struct hub *hub, struct ist_err *err)
     api_set_webhooks(&hub->api, hub->webhooks);
     facade_init(&hub->facade, &hub->loop, &hub->desk, hub->sites,
                 &hub->home.keys.self, &hub->facade_conf);
+    hub->facade.tokens = hub->tokens;
     if (rc == 0)
         api_set_facade(&hub->api, &hub->facade);
     if (rc == 0)

@@ -1,5 +1,6 @@
 #include "os/exchange.h"
 
+#include "codec/rewrite.h"
 #include "os/fail.h"
 #include "os/get.h"
 
@@ -12,6 +13,11 @@ const char *os_cloud_base(const struct os_cloud *cloud,
                           const struct os_service *service)
 {
     return cloud->endpoints[os_service_index(service)].base;
+}
+
+const char *os_cloud_project(const struct os_cloud *cloud)
+{
+    return cloud->auth.project;
 }
 
 /* For sentences, which are of what is read. */
@@ -111,23 +117,39 @@ static void build_headers(struct os_exchange *x)
     x->all_headers[n] = NULL;
 }
 
+/* Address and body, with the project's own id in both. */
+static void build_request(struct os_exchange *x)
+{
+    struct ist_rewrite body = {
+        .how = {.id_from = x->project_alias, .id_to = x->cloud->auth.project}};
+
+    ist_sb_reset(&x->url);
+    ist_sb_reset(&x->new_body);
+    ist_sb_puts(&x->url, os_cloud_base(x->cloud, x->service));
+    ist_rewrite_link(&body.how, x->target, strlen(x->target), &x->url);
+    if (x->project_alias) {
+        ist_rewrite_feed(&body, x->body, x->body_size, &x->new_body);
+        ist_rewrite_end(&body, &x->new_body);
+    } else if (x->body_size) {
+        ist_sb_add(&x->new_body, x->body, x->body_size);
+    }
+}
+
 static void ask(struct os_exchange *x)
 {
     const struct ist_cloud_entry *entry = x->cloud->entry;
 
     build_headers(x);
-    ist_sb_reset(&x->url);
-    ist_sb_puts(&x->url, os_cloud_base(x->cloud, x->service));
-    ist_sb_puts(&x->url, x->target);
-    if (x->url.rc || x->token_header.rc) {
+    build_request(x);
+    if (x->url.rc || x->token_header.rc || x->new_body.rc) {
         ist_op_fail(&x->op, -ENOMEM, "out of memory");
         return;
     }
     x->call = (struct ist_http_call){.method = x->method,
                                      .url = ist_sb_text(&x->url),
                                      .headers = x->all_headers,
-                                     .body = x->body,
-                                     .body_size = x->body_size,
+                                     .body = ist_sb_text(&x->new_body),
+                                     .body_size = x->new_body.len,
                                      .on_body = x->on_body ? on_body : NULL,
                                      .body_length = x->body_length,
                                      .on_data = on_data,
@@ -177,6 +199,7 @@ void os_exchange_start(struct os_exchange *x)
 {
     ist_sb_init(&x->url, 0);
     ist_sb_init(&x->token_header, 0);
+    ist_sb_init(&x->new_body, 0);
     x->relogged = x->has_head = false;
     ist_op_begin(&x->op, NULL);
     step(x);
@@ -192,6 +215,7 @@ void os_exchange_fini(struct os_exchange *x)
 {
     call_reset(x);
     ist_sb_fini(&x->url);
+    ist_sb_fini(&x->new_body);
     if (x->token_header.data)
         explicit_bzero(x->token_header.data, x->token_header.size);
     ist_sb_fini(&x->token_header);

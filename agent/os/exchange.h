@@ -28,6 +28,9 @@ struct os_exchange {
                                  * token. */
     const void *body;
     size_t body_size;
+    /* Not NULL: an id that stands for that of the credential's own project, in
+     * target and body; its place is taken by it. */
+    const char *project_alias;
     /* As in http/client.h; or NULL. */
     ssize_t (*on_body)(struct os_exchange *, void *buf, size_t size);
     uint64_t body_length;
@@ -40,7 +43,7 @@ struct os_exchange {
     /* Private to exchange.c, but for reading the answer's head. */
     struct ist_http_call call;
     struct os_login login;
-    struct ist_sb url, token_header;
+    struct ist_sb url, token_header, new_body;
     const char *all_headers[OS_EXCHANGE_HEADERS_MAX + 2];
     uint32_t generation;
     bool relogged, has_head;
@@ -56,5 +59,7 @@ void os_exchange_fini(struct os_exchange *);
 /* The address of a service by its place in the table, as it stands in links:
  * without version. NULL: the site has none. Borrowed. */
 const char *os_cloud_base(const struct os_cloud *, const struct os_service *);
+/* Id of the project that the credential is of; "" before the first login. */
+const char *os_cloud_project(const struct os_cloud *);
 
 #endif

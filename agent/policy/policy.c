@@ -74,7 +74,14 @@ static bool matches(const struct policy_rule *rule, enum policy_verb verb,
         return false;
     if (rule->project[0] == '\0')
         return true;
-    return project ? strcmp(rule->project, project) == 0 : !rule->allow;
+    if (!project)
+        return !rule->allow;
+    if (strcmp(rule->project, "mapped") == 0)
+        return true;
+    /* Of one whose id is not known yet it may be this one. */
+    if (strcmp(project, "mapped") == 0)
+        return !rule->allow;
+    return strcmp(rule->project, project) == 0;
 }
 
 struct policy_verdict policy_judge(const struct policy *policy,
@@ -200,14 +207,9 @@ static void set_project(struct policy_rule *rule,
     const char *text = l->node->type == IST_YAML_SCALAR ? l->node->text : "";
     size_t len = strlen(text);
 
-    /* The word is kept free for what identity mapping will mean by it. */
-    if (strcmp(text, "mapped") == 0)
-        ist_conf_complain(report, l->line,
-                          "project: mapped is not known to this agent; name "
-                          "the id of a project, or leave it out");
-    else if (len == 0 || len > PROJECT_MAX ||
-             strspn(text, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
-                          "0123456789-_") != len)
+    if (len == 0 || len > PROJECT_MAX ||
+        strspn(text, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+                     "0123456789-_") != len)
         ist_conf_complain(report, l->line, "project: must be a project's id");
     else
         memcpy(rule->project, text, len + 1);

@@ -6,9 +6,12 @@
  *       - {deny: read, what: keypair}
  *       - {allow: read, what: "*"}
  *       - {allow: [create, delete], what: [server, volume], project: 6f..}
+ *       - {allow: update, what: server, project: mapped}
  *
- * No rule that matches: denied. In read-only mode everything but reading is
- * denied before the rules are looked at, in frozen mode everything is. */
+ * 'project' is the site's own id of one; "mapped" is any that a project of the
+ * hub's acts in (projects/projects.h). No rule that matches: denied. In
+ * read-only mode everything but reading is denied before the rules are looked
+ * at, in frozen mode everything is. */
 #ifndef POLICY_POLICY_H
 #define POLICY_POLICY_H
 
@@ -57,8 +60,9 @@ struct policy *policy_load_report(const char *path, struct ist_conf_report *,
 /* NULL is fine; returns NULL. */
 struct policy *policy_free(struct policy *);
 
-/* Pure. 'project' NULL: the call may touch any project. A rule that names one
- * then does not allow, but denies. */
+/* Pure. 'project' NULL: the call may touch any project; "mapped": one that is
+ * mapped, whose id is not known yet. A rule that names one by its id then does
+ * not allow, but denies. */
 struct policy_verdict policy_judge(const struct policy *, enum policy_verb,
                                    const char *kind, const char *project);
 

@@ -144,6 +144,7 @@ static bool send_frame(struct serve_answer *answer)
     reply.services = (Isthmus__V1__Service **) answer->services;
     reply.n_services = answer->n_services;
     reply.feed = (Isthmus__V1__FeedState *) (uintptr_t) answer->feed;
+    reply.identity = (Isthmus__V1__Identity *) (uintptr_t) answer->identity;
     rc = serve_stream_send(&answer->stream, &reply);
     if (rc == -EAGAIN) {
         answer->next_record = before;
@@ -440,6 +441,29 @@ static bool start_resync(struct serve_answer *answer)
     return true;
 }
 
+static void on_visited(struct ist_op *op)
+{
+    struct serve_answer *answer =
+        IST_CONTAINER(op, struct serve_answer, visitor.op);
+
+    if (op->rc == 0)
+        answer->identity = answer->visitor.identity;
+    on_work_done(answer, op);
+}
+
+static bool start_login(struct serve_answer *answer)
+{
+    struct os_visitor *visitor = &answer->visitor;
+
+    visitor->cloud = answer->serve->cloud;
+    visitor->asks = answer->call->login;
+    visitor->site = &answer->serve->self->uid;
+    visitor->arena = &answer->arena;
+    ist_op_prepare(&visitor->op, answer->op.loop, &answer->op, 0, on_visited);
+    os_visitor_start(visitor);
+    return true;
+}
+
 static const char *kind_of_list(const Isthmus__V1__Call *call)
 {
     return call->list->kind;
@@ -454,6 +478,12 @@ static const char *kind_of_probe(const Isthmus__V1__Call *call)
 {
     (void) call;
     return "service";
+}
+
+static const char *kind_of_login(const Isthmus__V1__Call *call)
+{
+    (void) call;
+    return "project";
 }
 
 static const char *kind_of_feed(const Isthmus__V1__Call *call)
@@ -487,12 +517,26 @@ static const struct serve_verb verbs[] = {
      * say nothing of any row. */
     READS(POSITION, kind_of_feed, start_position),
     READS(RESYNC, kind_of_feed, start_resync),
+    READS(LOGIN, kind_of_login, start_login),
     {.what = ISTHMUS__V1__CALL__WHAT_RELAY,
      .start = serve_relay_start,
      .look = serve_relay_look},
 };
 
 /* The way of a call */
+
+static bool is_login(const struct serve_answer *answer)
+{
+    return answer->call->what_case == ISTHMUS__V1__CALL__WHAT_LOGIN;
+}
+
+/* The password was in the arena. */
+static void wipe_login(struct serve_answer *answer)
+{
+    if (is_login(answer))
+        explicit_bzero(answer->call->login->password.data,
+                       answer->call->login->password.len);
+}
 
 static void on_answered(struct ist_op *op)
 {
@@ -503,6 +547,8 @@ static void on_answered(struct ist_op *op)
     os_list_fini(&answer->list);
     os_show_fini(&answer->show);
     os_probe_fini(&answer->probe);
+    os_visitor_fini(&answer->visitor);
+    wipe_login(answer);
     serve_relay_free(answer->relay);
     ist_arena_fini(&answer->arena);
     free(answer);
@@ -662,5 +708,7 @@ void serve_answer_start(struct serve *serve, const struct ist_letter *letter)
     RB_INSERT(serve_answers, &serve->answers, answer);
     serve->n_open++;
     ist_op_begin(&answer->op, on_cancel);
+    if (is_login(answer)) /* In the letter too, which is ours to open. */
+        explicit_bzero((void *) (uintptr_t) letter->body, letter->body_size);
     judge(answer);
 }

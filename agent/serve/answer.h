@@ -3,6 +3,7 @@
 #ifndef SERVE_ANSWER_H
 #define SERVE_ANSWER_H
 
+#include "os/visitor.h"
 #include "serve/stream.h"
 
 struct serve_answer {
@@ -17,6 +18,7 @@ struct serve_answer {
     struct os_list list;
     struct os_show show;
     struct os_probe probe;
+    struct os_visitor visitor;
     struct feed_settle settle;
 
     /* What is to be sent. */
@@ -24,7 +26,8 @@ struct serve_answer {
     size_t n_records, next_record;
     const Isthmus__V1__Service *const *services;
     size_t n_services;
-    const Isthmus__V1__FeedState *feed; /* In the arena; NULL: none. */
+    const Isthmus__V1__FeedState *feed;    /* In the arena; NULL: none. */
+    const Isthmus__V1__Identity *identity; /* The same. */
     bool has_more;      /* Behind those: the list goes on when credit comes. */
     uint64_t granted;   /* Records that may still be sent. */
     uint64_t n_skipped; /* Not said yet. */

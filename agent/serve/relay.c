@@ -7,6 +7,7 @@
 #include "serve/relay.h"
 
 #include "base/log.h"
+#include "codec/rewrite.h"
 #include "codec/statement.h"
 #include "codec/unpack.h"
 #include "os/url.h"
@@ -32,6 +33,7 @@ struct serve_relay {
     const Isthmus__V1__Relay *asks;          /* In the answer's arena... */
     const Isthmus__V1__Assertion *assertion; /* ... as this is. */
     const struct os_service *service;
+    const struct project *project; /* Borrowed; NULL: the site's own. */
     struct os_exchange exchange;
     uint64_t idle_ms;
     struct ist_timer idle, gather;
@@ -44,9 +46,8 @@ struct serve_relay {
     size_t out_at;    /* What of it is sent. */
     uint64_t granted; /* Bytes that the hub still takes. */
     struct ist_link_map maps[MAPS_MAX];
-    size_t n_maps;
-    bool has_links; /* The answer is one to look for links in. */
-    struct ist_links links;
+    bool is_rewritten; /* The answer is JSON. */
+    struct ist_rewrite rewrite;
 
     /* Up: the request's body. */
     struct ist_sb up;
@@ -169,6 +170,46 @@ static bool distrust(struct serve_relay *relay, const char *why)
     return false;
 }
 
+/* The site's own id of the project: as the credential's entry says it, or as
+ * Keystone did when it was first used. */
+static const char *own_project(const struct project *project)
+{
+    if (os_cloud_project(project->cloud)[0])
+        return os_cloud_project(project->cloud);
+    return project->entry.project_id ? project->entry.project_id : "mapped";
+}
+
+/* Who acts: the credential that the site has put for the project. What is of no
+ * project is the hub's admin's own, or nobody's, who may only ask a service
+ * what it is. */
+static bool find_project(struct serve_relay *relay, struct serve_asked *asked)
+{
+    const Isthmus__V1__Assertion *assertion = relay->assertion;
+    char text[160];
+
+    if (assertion->project[0] == '\0') {
+        if (assertion->user[0] ||
+            (asked->verb == POLICY_READ && strcmp(asked->kind, "service") == 0))
+            return true;
+        fail(relay, ISTHMUS__V1__FAILURE__CODE__DENIED,
+             "only who has logged in may ask for that");
+        return false;
+    }
+    relay->project = projects_find(relay->answer->serve->projects,
+                                   assertion->project, assertion->project_name,
+                                   assertion->roles, assertion->n_roles);
+    if (relay->project) {
+        asked->project = own_project(relay->project);
+        return true;
+    }
+    snprintf(text, sizeof(text),
+             "the site has no project for %.80s: its admin maps it in "
+             "projects.yaml",
+             assertion->project_name);
+    fail(relay, ISTHMUS__V1__FAILURE__CODE__DENIED, text);
+    return false;
+}
+
 bool serve_relay_look(struct serve_answer *answer, struct serve_asked *ret)
 {
     struct serve_relay *relay = relay_new(answer);
@@ -197,7 +238,7 @@ bool serve_relay_look(struct serve_answer *answer, struct serve_asked *ret)
     action = serve_action_of(relay->service, relay->assertion->method,
                              relay->assertion->target);
     *ret = (struct serve_asked){action.verb, action.kind, NULL};
-    return true;
+    return find_project(relay, ret);
 }
 
 /* Sending */
@@ -333,7 +374,7 @@ static bool is_dropped(const struct serve_relay *relay, const char *line,
         if (is_named(line, len, names[i]))
             return true;
     }
-    return relay->has_links && is_named(line, len, "Content-Length");
+    return relay->is_rewritten && is_named(line, len, "Content-Length");
 }
 
 /* 'name' is the length of the name in the line. NULL: no memory. */
@@ -352,8 +393,7 @@ header_new(struct serve_relay *relay, const char *line, size_t len, size_t name)
     while (at < len && (line[at] == ' ' || line[at] == '\t'))
         at++;
     if (is_named(line, len, "Location"))
-        ist_link_rewrite(relay->maps, relay->n_maps, line + at, len - at,
-                         &value);
+        ist_rewrite_link(&relay->rewrite.how, line + at, len - at, &value);
     else
         ist_sb_add(&value, line + at, len - at);
     header->value = ist_arena_strdup(arena, ist_sb_text(&value));
@@ -412,25 +452,33 @@ static bool is_head(const struct serve_relay *relay)
  * once there was a login. False: no memory. */
 static bool build_maps(struct serve_relay *relay)
 {
+    struct ist_arena *arena = &relay->answer->arena;
+    struct ist_rewriting *how = &relay->rewrite.how;
+    const struct os_cloud *cloud = relay->exchange.cloud;
     const struct os_service *services;
     size_t n;
 
     services = os_services(&n);
-    for (size_t i = 0; i < n && relay->n_maps < MAPS_MAX; i++) {
-        const char *from =
-            os_cloud_base(relay->answer->serve->cloud, &services[i]);
+    for (size_t i = 0; i < n && how->n_maps < MAPS_MAX; i++) {
+        const char *from = os_cloud_base(cloud, &services[i]);
         size_t size;
         char *to;
 
         if (!from || relay->asks->public_url[0] == '\0')
             continue;
         size = strlen(relay->asks->public_url) + strlen(services[i].name) + 2;
-        to = ist_arena_alloc(&relay->answer->arena, size);
-        from = ist_arena_strdup(&relay->answer->arena, from);
+        to = ist_arena_alloc(arena, size);
+        from = ist_arena_strdup(arena, from);
         if (!to || !from)
             return false;
         snprintf(to, size, "%s/%s", relay->asks->public_url, services[i].name);
-        relay->maps[relay->n_maps++] = (struct ist_link_map){from, to};
+        relay->maps[how->n_maps++] = (struct ist_link_map){from, to};
+    }
+    how->maps = relay->maps;
+    if (relay->project) {
+        how->id_from = ist_arena_strdup(arena, os_cloud_project(cloud));
+        how->id_to = relay->assertion->project;
+        return how->id_from != NULL;
     }
     return true;
 }
@@ -445,10 +493,7 @@ static void on_head(struct os_exchange *exchange)
         ist_op_cancel(&exchange->op, -ENOMEM);
         return;
     }
-    relay->has_links =
-        relay->n_maps > 0 && is_json(exchange) && !is_head(relay);
-    relay->links =
-        (struct ist_links){.maps = relay->maps, .n_maps = relay->n_maps};
+    relay->is_rewritten = is_json(exchange) && !is_head(relay);
     relay->head = ist_arena_alloc(&relay->answer->arena, sizeof(*relay->head));
     if (relay->head) {
         isthmus__v1__relay_head__init(relay->head);
@@ -473,8 +518,8 @@ static int on_data(struct os_exchange *exchange, const void *data, size_t size)
         return -EAGAIN;
     }
     moved(relay);
-    if (relay->has_links)
-        ist_links_feed(&relay->links, data, size, &relay->out);
+    if (relay->is_rewritten)
+        ist_rewrite_feed(&relay->rewrite, data, size, &relay->out);
     else
         ist_sb_add(&relay->out, data, size);
     if (relay->out.rc)
@@ -503,8 +548,8 @@ static void on_exchanged(struct ist_op *op)
              "nothing moved between hub and service in time");
     else if (op->rc)
         serve_answer_fail(answer, os_failure_code(op->rc), &op->err);
-    else if (relay->has_links)
-        ist_links_end(&relay->links, &relay->out);
+    else if (relay->is_rewritten)
+        ist_rewrite_end(&relay->rewrite, &relay->out);
     relay->is_whole = true;
     serve_answer_pump(answer);
 }
@@ -636,7 +681,10 @@ bool serve_relay_start(struct serve_answer *answer)
     const Isthmus__V1__Relay *asks = relay->asks;
     struct os_exchange *exchange = &relay->exchange;
 
-    exchange->cloud = answer->serve->cloud;
+    exchange->cloud =
+        relay->project ? relay->project->cloud : answer->serve->cloud;
+    if (relay->project)
+        exchange->project_alias = relay->assertion->project;
     exchange->service = relay->service;
     exchange->method = relay->assertion->method;
     exchange->target = relay->assertion->target;

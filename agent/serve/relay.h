@@ -11,7 +11,6 @@
 
 #include "serve/answer.h"
 
-#include "codec/links.h"
 #include "os/exchange.h"
 
 /* For answer.c's table: is it the hub's word, and what does it ask for? False:

@@ -13,6 +13,7 @@
 #include "feed/feed.h"
 #include "os/cloud.h"
 #include "policy/policy.h"
+#include "projects/projects.h"
 
 #include "isthmus/v1/call.pb-c.h"
 #include "isthmus/v1/reply.pb-c.h"
@@ -42,11 +43,12 @@ struct serve {
     struct ist_loop *loop;
     struct ist_bus *bus;
     struct ist_self *self;
-    struct ist_peer *hub;   /* All borrowed. */
-    struct os_cloud *cloud; /* Borrowed; NULL: no OpenStack configured. */
-    struct policy *policy;  /* Borrowed; replaced by a reload. */
-    struct feed *feed;      /* Borrowed, set by the owner; NULL: none. */
-    char site[40];          /* Its word on the bus. */
+    struct ist_peer *hub;      /* All borrowed. */
+    struct os_cloud *cloud;    /* Borrowed; NULL: no OpenStack configured. */
+    struct policy *policy;     /* Borrowed; replaced by a reload. */
+    struct projects *projects; /* Borrowed, set by the owner; NULL: none. */
+    struct feed *feed;         /* Borrowed, set by the owner; NULL: none. */
+    char site[40];             /* Its word on the bus. */
     struct serve_conf conf;
     struct serve_counts counts;
     uint64_t n_open;

@@ -2,6 +2,7 @@
 
 #include "api/problem.h"
 #include "conf/file.h"
+#include "facade/identity.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -246,6 +247,10 @@ static void handle(void *arg, struct ist_httpd_request *http)
         return;
     }
 
+    if (api->facade && facade_is_identity(http)) {
+        facade_identity(api->facade, http);
+        return;
+    }
     for (size_t i = 0; i < api_n_routes; i++) {
         const struct api_route *route = &api_routes[i];
         struct api_request request = {.api = api, .http = http};
@@ -310,16 +315,15 @@ static void begin(void *arg, struct ist_httpd_request *http)
         facade_begin(api->facade, http);
 }
 
-static bool find_caller(void *arg, const char *token, struct facade_caller *ret)
+static bool is_admin_token(void *arg, const char *token)
 {
-    *ret = (struct facade_caller){"admin", "", "admin"};
     return is_admins(arg, token);
 }
 
 void api_set_facade(struct api *api, struct facade *facade)
 {
     api->facade = facade;
-    facade->find_caller = find_caller;
+    facade->is_admin = is_admin_token;
     facade->arg = api;
     ist_httpd_on_begin(api->httpd, begin);
 }

@@ -2,17 +2,18 @@
  * way. What the site makes of it is the site's business. */
 #include "facade/facade.h"
 
+#include "facade/catalog.h"
 #include "facade/fault.h"
 #include "facade/key.h"
 #include "facade/relay.h"
+#include "facade/token.h"
 
 #include <stdio.h>
 #include <string.h>
 #include <strings.h>
 
 #define PREFIX   "/r/"
-#define AUTH     "/identity"
-#define BASE_MAX 300
+#define BASE_MAX (FACADE_URL_SIZE + 64)
 
 const struct ist_row facade_rows[] = {
     {"facade.public_url", IST_ROW_STRING,
@@ -25,6 +26,10 @@ const struct ist_row facade_rows[] = {
     {"facade.idle", IST_ROW_MS, offsetof(struct facade_conf, idle_ms), "60s",
      1000, 60000, 0,
      "A request passed through in which nothing moves for so long ends."},
+    {"facade.logins", IST_ROW_U64, offsetof(struct facade_conf, logins_max),
+     "64", 1, 10000, 0, "Logins under way at once; more are answered 503."},
+    {"facade.token", IST_ROW_MS, offsetof(struct facade_conf, token_ms), "1h",
+     60000, 86400000, 0, "How long a token is good for."},
     IST_ROW_END,
 };
 
@@ -75,11 +80,10 @@ static const char *token_of(const struct ist_httpd_request *http)
     return value && strncasecmp(value, "Bearer ", 7) == 0 ? value + 7 : NULL;
 }
 
-/* What the client calls us by. */
-static void public_url(const struct facade *facade,
-                       const struct ist_httpd_request *http, char *ret,
-                       size_t size)
+void facade_url(const struct facade *facade,
+                const struct ist_httpd_request *http, char ret[FACADE_URL_SIZE])
 {
+    const size_t size = FACADE_URL_SIZE;
     const char *host = ist_httpd_header(http, "Host");
 
     if (facade->conf.public_url && facade->conf.public_url[0])
@@ -88,14 +92,81 @@ static void public_url(const struct facade *facade,
         snprintf(ret, size, "https://%s", host ? host : "localhost");
 }
 
+/* "hkg.corp/shop" */
+static const char *name_of(struct ist_arena *arena, const char *site,
+                           const char *domain, const char *name)
+{
+    const char *whole = facade_domain(arena, site, domain);
+    size_t size = whole ? strlen(whole) + strlen(name) + 2 : 0;
+    char *text = whole ? ist_arena_alloc(arena, size) : NULL;
+
+    if (text)
+        snprintf(text, size, "%s/%s", whole, name);
+    return text;
+}
+
+/* Only one that is of a project can do anything at a site. */
+static bool take_token(struct ist_httpd_request *http,
+                       const Isthmus__V1__Token *token,
+                       struct facade_caller *ret)
+{
+    const Isthmus__V1__Identity *who = token->identity;
+    char *id = ist_arena_alloc(&http->arena, IST_ID_HEX_SIZE);
+
+    if (!token->scoped || who->n_grants != 1 || !id)
+        return false;
+    ret->user = name_of(&http->arena, token->home, who->domain, who->user);
+    ret->project = facade_hub_id(token, who->grants[0]->project_id, id);
+    ret->project_name =
+        name_of(&http->arena, token->home, who->grants[0]->domain,
+                who->grants[0]->project);
+    ret->roles = who->grants[0]->roles;
+    ret->n_roles = who->grants[0]->n_roles;
+    return ret->user && ret->project_name;
+}
+
 static bool find_caller(const struct facade *facade,
-                        const struct ist_httpd_request *http,
+                        struct ist_httpd_request *http,
                         struct facade_caller *ret)
 {
-    const char *token = token_of(http);
+    static char *admin[] = {(char *) "admin"};
+    const char *text = token_of(http);
+    const Isthmus__V1__Token *token;
 
-    return token && facade->find_caller &&
-           facade->find_caller(facade->arg, token, ret);
+    if (!text)
+        return false;
+    if (facade->is_admin && facade->is_admin(facade->arg, text)) {
+        *ret = (struct facade_caller){"hub/admin", "", "", admin, 1};
+        return true;
+    }
+    token = facade->tokens
+                ? facade_token_find(facade->tokens, text, &http->arena)
+                : NULL;
+    return token && take_token(http, token, ret);
+}
+
+/* Clients ask a service for its versions before they log in: keystoneauth by
+ * get_discovery(authenticated=False). */
+static bool is_versions(const struct ist_httpd_request *http,
+                        const char *target)
+{
+    static const char *const paths[] = {"",      "/",      "/v2.1",    "/v2.1/",
+                                        "/v2.0", "/v2.0/", "/v2",      "/v2/",
+                                        "/v3",   "/v3/",   "/versions"};
+
+    for (size_t i = 0; i < IST_COUNT(paths); i++) {
+        if (strcmp(target, paths[i]) == 0)
+            return strcmp(http->method, "GET") == 0;
+    }
+    return false;
+}
+
+bool facade_is_identity(const struct ist_httpd_request *http)
+{
+    size_t len = strlen(FACADE_IDENTITY);
+
+    return strncmp(http->path, FACADE_IDENTITY, len) == 0 &&
+           (http->path[len] == '\0' || http->path[len] == '/');
 }
 
 bool facade_is_for(const struct ist_httpd_request *http)
@@ -123,15 +194,17 @@ void facade_begin(struct facade *facade, struct ist_httpd_request *http)
     struct facade_asked asked = {0};
     struct parts parts = {0};
     enum facade_shape shape = FACADE_NOVA;
-    char url[BASE_MAX - 100], auth[BASE_MAX], base[BASE_MAX];
+    char url[FACADE_URL_SIZE], auth[BASE_MAX], base[BASE_MAX];
 
-    public_url(facade, http, url, sizeof(url));
-    snprintf(auth, sizeof(auth), "%s" AUTH, url);
+    facade_url(facade, http, url);
+    snprintf(auth, sizeof(auth), "%s" FACADE_IDENTITY, url);
     if (split(http->target, &parts))
         asked.service = facade_service_find(parts.service, parts.service_len);
     if (asked.service)
         shape = asked.service->shape;
-    if (!find_caller(facade, http, &asked.caller)) {
+    asked.caller = (struct facade_caller){"", "", "", NULL, 0};
+    if (!find_caller(facade, http, &asked.caller) &&
+        !(parts.target && is_versions(http, parts.target))) {
         facade_fault(http, shape, 401, auth,
                      "The request you have made requires authentication.");
         return;

@@ -1,5 +1,6 @@
 /* OpenStack as clients know it, in front of the sites.
  *
+ *     /identity/v3/...          Keystone, the hub's own (identity.h)
  *     /r/<key>/<service>/...    the service of one site, passed through
  *
  * <key> is the site's path key (key.h). Whatever is answered here, errors of
@@ -18,7 +19,12 @@ struct facade_conf {
                           * called it. */
     uint64_t relays_max; /* At once; above: 503. */
     uint64_t idle_ms;    /* Without anything moving: 504, or cut. */
+    uint64_t logins_max; /* At once; above: 503. */
+    uint64_t token_ms;   /* Life of a token. */
 };
+
+#define FACADE_IDENTITY "/identity"
+#define FACADE_URL_SIZE 256
 
 extern const struct ist_row facade_rows[];
 
@@ -26,8 +32,14 @@ struct facade_relay;
 
 /* Who asks, as far as it is known by now. */
 struct facade_caller {
-    const char *user, *project, *role; /* Borrowed. */
+    const char *user;         /* "hkg/alice"; "": nobody. */
+    const char *project;      /* Its id at the hub; "": none. */
+    const char *project_name; /* "hkg/shop" */
+    char **roles;
+    size_t n_roles; /* All borrowed from the request. */
 };
+
+struct facade_tokens;
 
 struct facade {
     struct ist_loop *loop;
@@ -35,10 +47,11 @@ struct facade {
     struct sites *sites;
     struct ist_self *self; /* All borrowed: the hub's, who signs. */
     struct facade_conf conf;
-    /* Whose token is it? False: nobody's. */
-    bool (*find_caller)(void *arg, const char *token,
-                        struct facade_caller *ret);
+    struct facade_tokens *tokens; /* Borrowed, set by the owner. */
+    /* Is it the token of the hub's admin? */
+    bool (*is_admin)(void *arg, const char *token);
     void *arg;
+    uint64_t n_logins;                         /* Under way. */
     uint64_t n_open, n_bytes_up, n_bytes_down; /* For metrics. */
     LIST_HEAD(, facade_relay) relays;
 };
@@ -51,6 +64,13 @@ bool facade_is_for(const struct ist_httpd_request *);
 
 /* Takes it, from httpd's 'begin': its head is there, its body not yet. */
 void facade_begin(struct facade *, struct ist_httpd_request *);
+
+/* The same for /identity, whose bodies are collected. */
+bool facade_is_identity(const struct ist_httpd_request *);
+
+/* What clients call the hub by. */
+void facade_url(const struct facade *, const struct ist_httpd_request *,
+                char ret[FACADE_URL_SIZE]);
 
 /* From the bus: it takes messages again. */
 void facade_drained(struct facade *);

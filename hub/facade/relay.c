@@ -438,14 +438,14 @@ static bool put_assertion(struct facade_relay *relay, Isthmus__V1__Relay *asks)
     uint64_t now = ist_loop_wall(facade->loop);
     Isthmus__V1__Assertion assertion = ISTHMUS__V1__ASSERTION__INIT;
     uint8_t hash[crypto_hash_sha256_BYTES];
-    char *roles[] = {(char *) (uintptr_t) asked->caller.role};
 
     assertion.audience = (ProtobufCBinaryData){sizeof(asked->site->peer.uid.b),
                                                asked->site->peer.uid.b};
     assertion.user = (char *) (uintptr_t) asked->caller.user;
     assertion.project = (char *) (uintptr_t) asked->caller.project;
-    assertion.roles = roles;
-    assertion.n_roles = 1;
+    assertion.project_name = (char *) (uintptr_t) asked->caller.project_name;
+    assertion.roles = asked->caller.roles;
+    assertion.n_roles = asked->caller.n_roles;
     assertion.service = (char *) (uintptr_t) asked->service->name;
     assertion.method = (char *) (uintptr_t) relay->http->method;
     assertion.target = (char *) (uintptr_t) asked->target;

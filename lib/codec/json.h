@@ -28,7 +28,7 @@
 
 #define IST_JSON_DEPTH_MAX    64 /* Containers within each other. */
 #define IST_JSON_PATHS_MAX    16 /* Picks of an element; siblings and one. */
-#define IST_JSON_PARTS_MAX    4  /* Of a dotted path. */
+#define IST_JSON_PARTS_MAX    6  /* Of a dotted path. */
 #define IST_JSON_KEY_MAX      63 /* Bytes of one part of a path. */
 #define IST_JSON_KEY_TEXT_MAX (6 * IST_JSON_KEY_MAX) /* The same, escaped. */
 

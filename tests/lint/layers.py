@@ -10,7 +10,7 @@ import source
 LOW = {"base"}
 LIB = LOW | {"io", "conf", "codec", "obs", "store", "http", "httpd", "nl",
              "bus", "model", "proto"}
-AGENT = LIB | {"policy", "os", "feed", "serve", "keys"}
+AGENT = LIB | {"policy", "os", "projects", "feed", "serve", "keys"}
 HUB = LIB | {"sites", "survey", "events", "view", "facade", "api", "admin"}
 
 MAY = {
@@ -29,7 +29,8 @@ MAY = {
     "agent/os": LIB,
     "agent/keys": LIB,
     "agent/feed": LIB | {"policy", "os"},
-    "agent/serve": LIB | {"policy", "os", "feed", "keys"},
+    "agent/projects": LIB | {"os"},
+    "agent/serve": LIB | {"policy", "os", "projects", "feed", "keys"},
     "agent": AGENT,
     "hub/sites": LIB,
     "hub/survey": LIB | {"sites"},

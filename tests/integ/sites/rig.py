@@ -270,7 +270,11 @@ def policy_file(site):
     return os.path.join(DEMO, "agent-" + site, "policy.yaml")
 
 
-DEMO_POLICY = 'mode: active\nrules:\n  - {allow: read, what: "*"}\n'
+DEMO_POLICY = """mode: active
+rules:
+  - {allow: read, what: "*"}
+  - {allow: "*", what: "*", project: mapped}
+"""
 
 
 def set_policy(site, text):

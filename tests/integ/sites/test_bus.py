@@ -10,6 +10,7 @@ import pytest
 
 import bus
 import rig
+import test_identity
 
 OUTER = 52  # Bytes of the envelope before its box.
 
@@ -315,6 +316,12 @@ def test_nothing_readable_on_the_bus(clouds, admin, figure):
                      "servers?project=" + clouds["hkg"].project]:
             assert rig.api(path).status == 200, path
         rig.api("sites/lon")
+        # A login, and what the user then asks for.
+        text, _ = test_identity.token()
+        words = list(words) + [text.encode(), test_identity.password(
+            "hkg", "shop-dev").encode()]
+        assert test_identity.by(text, "hkg", "compute",
+                                "/v2.1/servers/detail")[0] == 200
         web = clouds["lon"].rows("servers")[0]["id"]
         assert rig.api("servers/" + web).status == 200
         canary = b"canary: web-1 " + web.encode()

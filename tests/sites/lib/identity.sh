@@ -60,26 +60,36 @@ catalog_service() { # SERVICE TYPE PATH [NAME]
 	done
 }
 
-# clouds_yaml FILE: for openstack, SDKs and the agents: an administrator's entry for each site
+# clouds_yaml FILE: for openstack, SDKs and the agents: entries of each site's administrator, and of the user of each of
+# its projects. What stands in FILE.more follows.
 clouds_yaml() {
 	local site
 	mkdir -p "$(dirname "$1")"
 	(umask 077 && {
 		echo "clouds:"
-		for site in "${SITES[@]}"; do (use_site "$site" && clouds_entry); done
+		for site in "${SITES[@]}"; do (use_site "$site" && clouds_entries); done
+		[ ! -e "$1.more" ] || cat "$1.more"
 	} >"$1.new" && mv "$1.new" "$1")
 }
 
-clouds_entry() {
+clouds_entries() {
+	local kind project user
+	clouds_entry "site-$S" admin admin "$(secret admin)"
+	while read -r kind project user _; do
+		[ "$kind" != project ] || clouds_entry "site-$S-$project" "$user" "$project" "$(secret "user-$user")"
+	done <"$HERE/seed/$S.seed"
+}
+
+clouds_entry() { # NAME USER PROJECT PASSWORD
 	cat <<-END
-		  site-$S:
+		  $1:
 		    region_name: $S
 		    identity_api_version: 3
 		    auth:
 		      auth_url: $AUTH_URL
-		      username: admin
-		      password: "$(secret admin)"
-		      project_name: admin
+		      username: $2
+		      password: "$4"
+		      project_name: $3
 		      user_domain_name: Default
 		      project_domain_name: Default
 	END

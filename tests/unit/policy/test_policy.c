@@ -70,6 +70,25 @@ static void test_first_match(void **state)
     judged(text, POLICY_ACTION, "server", NULL, false, 0);
 }
 
+/* Those that the site has mapped, whichever; but not calls of no project. */
+static void test_mapped(void **state)
+{
+    static const char text[] =
+        "mode: active\n"
+        "rules:\n"
+        "  - {deny: delete, what: volume, project: p2}\n"
+        "  - {allow: '*', what: volume, project: mapped}\n"
+        "  - {allow: read, what: volume}\n";
+
+    (void) state;
+    judged(text, POLICY_DELETE, "volume", "p2", false, 1);
+    judged(text, POLICY_DELETE, "volume", "p1", true, 2);
+    judged(text, POLICY_DELETE, "volume", "mapped", false, 1);
+    judged(text, POLICY_CREATE, "volume", "mapped", true, 2);
+    judged(text, POLICY_CREATE, "volume", NULL, false, 0);
+    judged(text, POLICY_READ, "volume", NULL, true, 3);
+}
+
 static void test_modes(void **state)
 {
     (void) state;
@@ -122,8 +141,6 @@ static void test_refused(void **state)
             ":3: what: must be a word or a list");
     refused("mode: active\nrules:\n- {allow: read, what: [[server]]}\n",
             ":3: must be a word");
-    refused("mode: active\nrules:\n- {allow: read, what: '*', project: mapped}",
-            ":3: project: mapped is not known");
     refused("mode: active\nrules:\n- {allow: read, what: '*', project: ../x}",
             ":3: project: must be a project's id");
     /* A restriction that is not understood must not be passed over. */
@@ -208,9 +225,10 @@ static void test_words(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_first_match), cmocka_unit_test(test_modes),
-        cmocka_unit_test(test_refused),     cmocka_unit_test(test_warnings),
-        cmocka_unit_test(test_digest),      cmocka_unit_test(test_words),
+        cmocka_unit_test(test_first_match), cmocka_unit_test(test_mapped),
+        cmocka_unit_test(test_modes),       cmocka_unit_test(test_refused),
+        cmocka_unit_test(test_warnings),    cmocka_unit_test(test_digest),
+        cmocka_unit_test(test_words),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -467,6 +467,102 @@ static void test_bad_calls(void **state)
     }
 }
 
+/* Projects */
+
+#define HUB_PROJECT "fedcba9876543210fedcba9876543210"
+
+static struct projects *map_projects(struct box *box)
+{
+    static const char rows[] =
+        "projects:\n  - {hub: hkg/shop, cloud: shop, roles: [member]}\n";
+    static const char clouds[] =
+        "clouds:\n  shop:\n    auth: {auth_url: 'http://10.0.0.1:5000/v3',\n"
+        "           username: u, password: p, project_name: shop}\n";
+    char path[] = "/tmp/isthmus-relay-XXXXXX";
+    char clouds_path[] = "/tmp/isthmus-relay-XXXXXX";
+    int fd = mkstemp(path), clouds_fd = mkstemp(clouds_path);
+    struct projects *projects;
+    struct ist_err err;
+
+    assert_int_equal(write(fd, rows, strlen(rows)), strlen(rows));
+    assert_int_equal(write(clouds_fd, clouds, strlen(clouds)), strlen(clouds));
+    close(fd);
+    close(clouds_fd);
+    projects = projects_open(&box->loop, NULL, NULL, path, clouds_path, &err);
+    unlink(path);
+    unlink(clouds_path);
+    assert_non_null(projects);
+    box->serve.projects = projects;
+    return projects;
+}
+
+static void ask_as(struct box *box, const char *name, char *role)
+{
+    struct word word;
+
+    prepare(box, &word, "GET", NULL);
+    word.assertion.user = (char *) "hkg/alice";
+    word.assertion.project = (char *) HUB_PROJECT;
+    word.assertion.project_name = (char *) (uintptr_t) name;
+    word.assertion.roles = &role;
+    word.assertion.n_roles = 1;
+    say(box, &word);
+}
+
+static void test_a_mapped_project(void **state)
+{
+    struct box *box = *state;
+    struct projects *projects = map_projects(box);
+
+    ask_as(box, "hkg/shop", (char *) "member");
+    assert_ptr_equal(cloud.exchange->cloud, &tenant_cloud);
+    assert_string_equal(cloud.exchange->project_alias, HUB_PROJECT);
+    answers(200, "Content-Type: application/json\r\n");
+    gives("{\"tenant_id\": \"" OWN_PROJECT "\", \"name\": \"" OWN_PROJECT
+          "\"}");
+    ends(0);
+    run(box, 5);
+    assert_complete(box, 0);
+    assert_data(box, "{\"tenant_id\": \"" HUB_PROJECT "\", \"name\": "
+                     "\"" OWN_PROJECT "\"}");
+    projects_close(projects, NULL, NULL);
+}
+
+static void test_projects_that_are_not_mapped(void **state)
+{
+    struct box *box = *state;
+    struct projects *projects;
+
+    ask_as(box, "hkg/shop", (char *) "member");
+    assert_refused(box, ISTHMUS__V1__FAILURE__CODE__DENIED);
+    projects = map_projects(box);
+    ask_as(box, "lon/shop", (char *) "member");
+    assert_refused(box, ISTHMUS__V1__FAILURE__CODE__DENIED);
+    assert_non_null(strstr(box->reply->failure->text, "projects.yaml"));
+    ask_as(box, "hkg/shop", (char *) "reader");
+    assert_refused(box, ISTHMUS__V1__FAILURE__CODE__DENIED);
+    projects_close(projects, NULL, NULL);
+}
+
+/* Clients ask what versions there are before they log in. */
+static void test_nobody(void **state)
+{
+    struct box *box = *state;
+    struct word word;
+
+    prepare(box, &word, "GET", NULL);
+    word.assertion.user = (char *) "";
+    say(box, &word);
+    assert_refused(box, ISTHMUS__V1__FAILURE__CODE__DENIED);
+    prepare(box, &word, "GET", NULL);
+    word.assertion.user = (char *) "";
+    word.assertion.target = (char *) "/v2.1/";
+    say(box, &word);
+    assert_non_null(cloud.exchange);
+    ends(0);
+    run(box, 5);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -487,6 +583,9 @@ int main(void)
         TEST(test_doubtful_assertions),
         TEST(test_one_word_more),
         TEST(test_bad_calls),
+        TEST(test_a_mapped_project),
+        TEST(test_projects_that_are_not_mapped),
+        TEST(test_nobody),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,5 +1,5 @@
-/* Links in JSON, in whole documents and in pieces of any size. */
-#include "codec/links.h"
+/* Links and ids in JSON, in whole documents and in pieces of any size. */
+#include "codec/rewrite.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -15,15 +15,21 @@ static const struct ist_link_map maps[] = {
     {"http://10.0.0.1", "https://hub/r/hkg/web"},
 };
 
+#define HERE  "0123456789abcdef0123456789abcdef"
+#define THERE "fedcba9876543210fedcba9876543210"
+
+static const struct ist_rewriting how = {
+    .maps = maps, .n_maps = 3, .id_from = HERE, .id_to = THERE};
+
 static void rewrite_in(const char *text, size_t piece, struct ist_sb *out)
 {
-    struct ist_links links = {.maps = maps, .n_maps = 3};
+    struct ist_rewrite doc = {.how = how};
     size_t len = strlen(text);
 
     for (size_t at = 0; at < len; at += piece)
-        ist_links_feed(&links, text + at, len - at < piece ? len - at : piece,
-                       out);
-    ist_links_end(&links, out);
+        ist_rewrite_feed(&doc, text + at, len - at < piece ? len - at : piece,
+                         out);
+    ist_rewrite_end(&doc, out);
 }
 
 static void expect(const char *text, const char *wanted)
@@ -102,12 +108,29 @@ static void test_too_long(void **state)
     ist_sb_fini(&out);
 }
 
+static void test_ids(void **state)
+{
+    (void) state;
+    expect("{\"tenant_id\": \"" HERE "\", \"id\": \"" HERE "\"}",
+           "{\"tenant_id\": \"" THERE "\", \"id\": \"" HERE "\"}");
+    expect("{\"owner\":\"" HERE "\",\"project_id\":\"" HERE "0\"}",
+           "{\"owner\":\"" THERE "\",\"project_id\":\"" HERE "0\"}");
+    expect("{\"os-vol-tenant-attr:tenant_id\":\"" HERE "\"}",
+           "{\"os-vol-tenant-attr:tenant_id\":\"" THERE "\"}");
+    expect("{\"tenant_id\":null,\"name\":\"" HERE "\"}",
+           "{\"tenant_id\":null,\"name\":\"" HERE "\"}");
+    expect("[\"tenant_id\",\"" HERE "\"]", "[\"tenant_id\",\"" HERE "\"]");
+    expect("{\"href\":\"http://10.0.0.1/v3/" HERE "/volumes/" HERE "?a=" HERE
+           "&b=x" HERE "\"}",
+           "{\"href\":\"https://hub/r/hkg/web/v3/" THERE "/volumes/" THERE
+           "?a=" THERE "&b=x" HERE "\"}");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_links),
-        cmocka_unit_test(test_longest),
-        cmocka_unit_test(test_left_alone),
+        cmocka_unit_test(test_links),    cmocka_unit_test(test_ids),
+        cmocka_unit_test(test_longest),  cmocka_unit_test(test_left_alone),
         cmocka_unit_test(test_too_long),
     };
 

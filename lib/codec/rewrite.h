@@ -1,0 +1,61 @@
+/* What must read otherwise on the other side of the hub, in what services say:
+ * their own address in links, and the id of a project, which the hub's clients
+ * know by another one. In JSON links are the values of members "href", as all
+ * services write them that write absolute ones (Nova, Neutron, Cinder), and
+ * ids those of the members that hold a project's (rewrite.c has their names).
+ * Nothing else of a document is touched, and it may come in any pieces. */
+#ifndef CODEC_REWRITE_H
+#define CODEC_REWRITE_H
+
+#include "base/sb.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#define IST_LINK_MAX 2048 /* Bytes of a link; a longer one stays as it is. */
+
+/* "http://10.0.0.1:8774" becomes "https://hub/r/hkg/compute". */
+struct ist_link_map {
+    const char *from, *to; /* Without a slash at the end. */
+};
+
+/* All borrowed. */
+struct ist_rewriting {
+    const struct ist_link_map *maps;
+    size_t n_maps;
+    const char *id_from, *id_to; /* NULL: ids stay. */
+};
+
+/* Appends a link as it is to be: of the maps that fit the one with the longest
+ * 'from' counts, and the id is replaced where it is a part of the path or the
+ * value of a parameter. */
+void ist_rewrite_link(const struct ist_rewriting *, const char *link,
+                      size_t len, struct ist_sb *out);
+
+/* A document on its way. Zeroed but for the first. */
+struct ist_rewrite {
+    struct ist_rewriting how;
+
+    /* Private. */
+    enum {
+        IST_REWRITE_OUTSIDE, /* Of all strings. */
+        IST_REWRITE_STRING,
+        IST_REWRITE_LINK, /* In a string that is held back. */
+        IST_REWRITE_ID,
+    } at,
+        next;       /* next: what the value behind the last string is. */
+    bool escaped;   /* The next character is, whatever it is. */
+    bool has_colon; /* Behind the last string. */
+    char name[40];  /* Of the string so far, if it may be a name we know. */
+    size_t n_name;
+    char held[IST_LINK_MAX];
+    size_t n_held;
+};
+
+/* Appends to 'out' what can be said of the document with these bytes. */
+void ist_rewrite_feed(struct ist_rewrite *, const char *data, size_t size,
+                      struct ist_sb *out);
+/* The document ended; what was held back of a broken one comes. */
+void ist_rewrite_end(struct ist_rewrite *, struct ist_sb *out);
+
+#endif
