@@ -83,7 +83,7 @@ struct hub {
     struct ist_notify notify;
     struct api api;
     struct facade facade;
-    struct facade_tokens *tokens;
+    struct facade_keep *tokens, *credentials;
 
     struct ist_daemon daemon;
     struct ist_timer rescan;
@@ -256,7 +256,8 @@ static bool http_over(void *arg)
     alarm_stop(hub->alarms);
     noc_stop(hub->noc);
     webhooks_stop(hub->webhooks);
-    facade_tokens_stop(hub->tokens);
+    facade_keep_stop(hub->tokens);
+    facade_keep_stop(hub->credentials);
     intake_close(IST_TAKE(hub->intake), on_intake_closed, hub);
     return true;
 }
@@ -268,9 +269,11 @@ static bool intake_over(void *arg)
     if (!hub->intake_closed || conditions_busy(&hub->conditions) ||
         alarm_busy(hub->alarms) || noc_busy(hub->noc) ||
         webhooks_busy(hub->webhooks) || events_log_busy(hub->events) ||
-        hub->facade.n_logins || facade_tokens_busy(hub->tokens))
+        hub->facade.n_logins || facade_keep_busy(hub->tokens) ||
+        facade_keep_busy(hub->credentials))
         return false;
-    hub->tokens = facade_tokens_free(hub->tokens);
+    hub->tokens = facade_keep_free(hub->tokens);
+    hub->credentials = facade_keep_free(hub->credentials);
     hub->webhooks = webhooks_free(hub->webhooks);
     hub->noc = noc_free(hub->noc);
     hub->alarms = alarm_free(hub->alarms);
@@ -379,8 +382,11 @@ static int open_view(struct hub *hub, struct ist_err *err)
 /* What is wrong, and what tells it. */
 static int open_alarms(struct hub *hub, struct ist_err *err)
 {
-    hub->tokens = facade_tokens_open(hub->tree, err);
-    if (!hub->tokens)
+    hub->tokens = facade_keep_open(hub->tree, &facade_token_kind, err);
+    if (hub->tokens)
+        hub->credentials =
+            facade_keep_open(hub->tree, &facade_credential_kind, err);
+    if (!hub->credentials)
         return err->code;
     hub->alarms = alarm_open(hub->tree, hub->events, &hub->alarm_conf, err);
     if (!hub->alarms)
@@ -481,6 +487,7 @@ static int open_api(struct hub *hub, struct ist_err *err)
     facade_init(&hub->facade, &hub->loop, &hub->desk, hub->sites,
                 &hub->home.keys.self, &hub->facade_conf);
     hub->facade.tokens = hub->tokens;
+    hub->facade.credentials = hub->credentials;
     if (rc == 0)
         api_set_facade(&hub->api, &hub->facade);
     if (rc == 0)

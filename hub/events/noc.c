@@ -221,7 +221,8 @@ static void on_turn(struct ist_timer *timer);
 
 static void wait_longer(struct noc *noc, const char *why)
 {
-    uint64_t ms = RETRY_MIN_MS << (noc->n_tries < 6 ? noc->n_tries : 6);
+    uint64_t ms = (uint64_t) RETRY_MIN_MS
+                  << (noc->n_tries < 6 ? noc->n_tries : 6);
 
     if (noc->n_tries++ == 0)
         ist_log_warn("noc", "events cannot be published, trying again: %s",

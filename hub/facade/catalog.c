@@ -54,17 +54,21 @@ static void put_domain(struct ist_sb *out, const char *site, const char *domain)
 }
 
 /* As Keystone writes them: with microseconds, whatever they are. */
-static void put_time(struct ist_sb *out, const char *name, uint64_t ms)
+void facade_time_json(struct ist_sb *out, uint64_t wall_ms)
 {
-    time_t seconds = (time_t) (ms / 1000);
+    time_t seconds = (time_t) (wall_ms / 1000);
     char text[40];
     struct tm tm;
-    size_t n;
 
     gmtime_r(&seconds, &tm);
-    n = strftime(text, sizeof(text), "%Y-%m-%dT%H:%M:%S", &tm);
-    snprintf(text + n, sizeof(text) - n, ".%03u000Z", (unsigned) (ms % 1000));
-    put(out, name, text);
+    strftime(text, sizeof(text), "%Y-%m-%dT%H:%M:%S", &tm);
+    ist_sb_printf(out, "\"%s.%03u000Z\"", text, (unsigned) (wall_ms % 1000));
+}
+
+static void put_time(struct ist_sb *out, const char *name, uint64_t wall_ms)
+{
+    ist_sb_printf(out, ",\"%s\":", name);
+    facade_time_json(out, wall_ms);
 }
 
 /* --- The catalog --- */
@@ -162,16 +166,23 @@ void facade_catalog_json(struct ist_sb *out, const struct facade *facade,
 
 /* --- The token --- */
 
-static void put_roles(struct ist_sb *out, const struct facade *facade,
-                      const Isthmus__V1__Grant *grant)
+const char *facade_role_id(const struct facade *facade, const char *role,
+                           char *ret)
 {
-    ist_sb_puts(out, ",\"roles\":[");
+    struct ist_id id = ist_uuid5(&facade->self->uid, role);
+
+    return ist_id_hex(&id, ret);
+}
+
+void facade_roles_json(struct ist_sb *out, const struct facade *facade,
+                       const Isthmus__V1__Grant *grant)
+{
+    ist_sb_putc(out, '[');
     for (size_t i = 0; i < grant->n_roles; i++) {
-        struct ist_id id = ist_uuid5(&facade->self->uid, grant->roles[i]);
         char hex[IST_ID_HEX_SIZE];
 
         ist_sb_puts(out, i ? ",{" : "{");
-        put(out, "id", ist_id_hex(&id, hex));
+        put(out, "id", facade_role_id(facade, grant->roles[i], hex));
         put(out, "name", grant->roles[i]);
         ist_sb_putc(out, '}');
     }
@@ -199,8 +210,8 @@ void facade_token_json(struct ist_sb *out, const struct facade *facade,
         put(out, "id", facade_hub_id(token, grant->project_id, hex));
         put(out, "name", grant->project);
         put_domain(out, token->home, grant->domain);
-        ist_sb_puts(out, "},\"is_domain\":false");
-        put_roles(out, facade, grant);
+        ist_sb_puts(out, "},\"is_domain\":false,\"roles\":");
+        facade_roles_json(out, facade, grant);
         if (with_catalog) {
             ist_sb_puts(out, ",\"catalog\":");
             facade_catalog_json(out, facade, url, token);

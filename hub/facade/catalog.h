@@ -15,6 +15,14 @@ const char *facade_hub_id(const Isthmus__V1__Token *, const char *own_id,
 const char *facade_domain(struct ist_arena *, const char *site,
                           const char *domain);
 
+/* "2026-11-26T19:00:00.000000Z", with its quotes. */
+void facade_time_json(struct ist_sb *, uint64_t wall_ms);
+/* An array. Roles are known by their names, everywhere; their ids at the hub
+ * are made of those. */
+void facade_roles_json(struct ist_sb *, const struct facade *,
+                       const Isthmus__V1__Grant *);
+const char *facade_role_id(const struct facade *, const char *role, char *ret);
+
 /* {"token": ...}; 'url' is the hub's. */
 void facade_token_json(struct ist_sb *, const struct facade *, const char *url,
                        const Isthmus__V1__Token *, bool with_catalog);

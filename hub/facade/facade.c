@@ -140,7 +140,8 @@ static bool find_caller(const struct facade *facade,
         return true;
     }
     token = facade->tokens
-                ? facade_token_find(facade->tokens, text, &http->arena)
+                ? facade_token_find(facade->tokens, facade->credentials, text,
+                                    &http->arena)
                 : NULL;
     return token && take_token(http, token, ret);
 }

@@ -39,7 +39,7 @@ struct facade_caller {
     size_t n_roles; /* All borrowed from the request. */
 };
 
-struct facade_tokens;
+struct facade_keep;
 
 struct facade {
     struct ist_loop *loop;
@@ -47,7 +47,7 @@ struct facade {
     struct sites *sites;
     struct ist_self *self; /* All borrowed: the hub's, who signs. */
     struct facade_conf conf;
-    struct facade_tokens *tokens; /* Borrowed, set by the owner. */
+    struct facade_keep *tokens, *credentials; /* Borrowed, set by the owner. */
     /* Is it the token of the hub's admin? */
     bool (*is_admin)(void *arg, const char *token);
     void *arg;

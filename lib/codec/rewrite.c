@@ -103,7 +103,7 @@ static bool is_name(const struct ist_rewrite *doc, const char *name)
 }
 
 /* What the value is of a member of this name. */
-static int value_of(const struct ist_rewrite *doc)
+static enum ist_rewrite_at value_of(const struct ist_rewrite *doc)
 {
     if (is_name(doc, "href"))
         return IST_REWRITE_LINK;

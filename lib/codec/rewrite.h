@@ -32,21 +32,24 @@ struct ist_rewriting {
 void ist_rewrite_link(const struct ist_rewriting *, const char *link,
                       size_t len, struct ist_sb *out);
 
+/* Where in a document. */
+enum ist_rewrite_at {
+    IST_REWRITE_OUTSIDE, /* Of all strings. */
+    IST_REWRITE_STRING,
+    IST_REWRITE_LINK, /* In a string that is held back. */
+    IST_REWRITE_ID,
+};
+
 /* A document on its way. Zeroed but for the first. */
 struct ist_rewrite {
     struct ist_rewriting how;
 
     /* Private. */
-    enum {
-        IST_REWRITE_OUTSIDE, /* Of all strings. */
-        IST_REWRITE_STRING,
-        IST_REWRITE_LINK, /* In a string that is held back. */
-        IST_REWRITE_ID,
-    } at,
-        next;       /* next: what the value behind the last string is. */
-    bool escaped;   /* The next character is, whatever it is. */
-    bool has_colon; /* Behind the last string. */
-    char name[40];  /* Of the string so far, if it may be a name we know. */
+    enum ist_rewrite_at at;
+    enum ist_rewrite_at next; /* What the value behind the last string is. */
+    bool escaped;             /* The next character is, whatever it is. */
+    bool has_colon;           /* Behind the last string. */
+    char name[40]; /* Of the string so far, if it may be a name we know. */
     size_t n_name;
     char held[IST_LINK_MAX];
     size_t n_held;

@@ -273,6 +273,128 @@ def test_the_home_site_is_away(healed):
     assert login(user="bank-core", site="lon", project="bank")[0] == 201
 
 
+# --------------------------------------------------- application credentials
+
+
+def make_credential(text, user, **more):
+    return keystone("POST", "/v3/users/%s/application_credentials" % user,
+                    {"application_credential": dict(name="portal", **more)},
+                    token=text)
+
+
+def by_credential(credential, **more):
+    return keystone("POST", "/v3/auth/tokens", {"auth": {"identity": {
+        "methods": ["application_credential"],
+        "application_credential": dict(
+            {"id": credential["id"], "secret": credential["secret"]},
+            **more)}}})
+
+
+@pytest.fixture
+def credential():
+    """One of shop-dev, and gone afterwards."""
+    text, body = token()
+    user = body["user"]["id"]
+    status, _, made = make_credential(text, user)
+    assert status == 201, made
+    made = made["application_credential"]
+    yield text, user, made
+    keystone("DELETE", "/v3/users/%s/application_credentials/%s" % (
+        user, made["id"]), token=text)
+
+
+def test_a_portals_way_in(credential):
+    text, user, made = credential
+    path = "/v3/users/%s/application_credentials" % user
+    assert made["unrestricted"] is False and made["expires_at"] is None
+    assert {role["name"] for role in made["roles"]} >= {"member"}
+    status, headers, body = by_credential(made)
+    assert status == 201
+    assert body["token"]["project"]["id"] == made["project_id"]
+    assert body["token"]["methods"] == ["application_credential"]
+    its = headers["X-Subject-Token"]
+    assert by(its, "hkg", "compute", "/v2.1/servers")[0] == 200
+    # Shown without its secret, to its user alone.
+    for where in ["", "?name=portal", "/" + made["id"]]:
+        status, _, shown = keystone("GET", path + where, token=text)
+        assert status == 200 and "secret" not in json.dumps(shown)
+        assert made["id"] in json.dumps(shown)
+    assert keystone("GET", path + "?name=other", token=text)[2][
+        "application_credentials"] == []
+    other = token(user="bank-core", site="lon", project="bank")[0]
+    assert keystone("GET", path, token=other)[0] == 403
+    # A name has one; a restricted one makes no others.
+    assert make_credential(text, user)[0] == 409
+    assert make_credential(its, user)[0] == 403
+    # Gone, and its tokens with it.
+    assert keystone("DELETE", path + "/" + made["id"], token=text)[0] == 204
+    assert keystone("DELETE", path + "/" + made["id"], token=text)[0] == 404
+    assert by_credential(made)[0] == 401
+    assert by(its, "hkg", "compute", "/v2.1/servers")[0] == 401
+
+
+@pytest.mark.parametrize("how", [
+    {"secret": "wrong"}, {"secret": ""}, {"id": "0" * 32}, {"id": "x"},
+    {"id": ""}])
+def test_wrong_credentials(credential, how):
+    assert by_credential(credential[2], **how)[0] == 401
+
+
+@pytest.mark.parametrize("more", [
+    {"roles": [{"name": "admin"}]}, {"roles": []}, {"roles": [3]},
+    {"expires_at": "2020-01-01T00:00:00Z"}, {"expires_at": "soon"},
+    {"secret": "short"}, {"name": ""}, {"name": "x" * 300}])
+def test_bad_credentials(more):
+    text, body = token()
+    status, _, answer = keystone(
+        "POST", "/v3/users/%s/application_credentials" % body["user"]["id"],
+        {"application_credential": {"name": "bad", **more}}, token=text)
+    assert status == 400 and answer["error"]["code"] == 400, answer
+
+
+def test_a_credential_for_reading(credential):
+    """With one role of his; and with a secret of his own."""
+    text, user, _ = credential
+    role = token()[1]["roles"][0]
+    status, _, made = keystone(
+        "POST", "/v3/users/%s/application_credentials" % user,
+        {"application_credential": {
+            "name": "other", "roles": [{"id": role["id"]}],
+            "secret": "x" * 32, "expires_at": "2099-01-01T00:00:00.000000Z"}},
+        token=text)
+    assert status == 201, made
+    made = made["application_credential"]
+    try:
+        assert made["secret"] == "x" * 32
+        assert made["expires_at"] == "2099-01-01T00:00:00.000000Z"
+        assert made["roles"] == [role]
+        assert by_credential(made)[2]["token"]["roles"] == [role]
+    finally:
+        keystone("DELETE", "/v3/users/%s/application_credentials/%s" % (
+            user, made["id"]), token=text)
+
+
+def test_openstack_client_with_a_credential():
+    made = told("application", "credential", "create", "osc-portal")
+    try:
+        env = {name: value for name, value in os.environ.items()
+               if not name.startswith("OS_")}
+        env.update(OS_AUTH_TYPE="v3applicationcredential",
+                   OS_AUTH_URL=AUTH + "/v3", OS_CACERT=rig.CA,
+                   OS_APPLICATION_CREDENTIAL_ID=made["id"],
+                   OS_APPLICATION_CREDENTIAL_SECRET=made["secret"],
+                   OS_REGION_NAME="lon", OS_IDENTITY_API_VERSION="3")
+        done = subprocess.run(["openstack", "server", "list", "-f", "json"],
+                              env=env, stdout=subprocess.PIPE,
+                              stderr=subprocess.PIPE, timeout=120, check=False)
+        assert done.returncode == 0, done.stderr.decode()
+        assert {row["ID"] for row in json.loads(done.stdout)} == {
+            row["ID"] for row in told("server", "list", region="lon")}
+    finally:
+        assert openstack("application", "credential", "delete",
+                         "osc-portal").returncode == 0
+
+
 # ------------------------------------------------------------------- tenants
 
 
