@@ -7,6 +7,7 @@
 #include "codec/bundle.h"
 #include "codec/file.h"
 #include "codec/words.h"
+#include "sites/key.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -67,6 +68,26 @@ static bool shares_keys(const struct ist_bundle_site *a,
            ist_id_eq(&d->subject, &e->subject);
 }
 
+/* In URLs its key stands for a site, so no two may have the same. */
+static int judge_key(const char *name, const struct ist_bundle_site *given,
+                     struct ist_err *err)
+{
+    char old[SITES_KEY_SIZE], new[SITES_KEY_SIZE];
+
+    if (!sites_key(given->name, new))
+        return ist_err_set(err, -EINVAL,
+                           "%s: in URLs a site's name must begin with a letter "
+                           "and have 31 characters at most, with a hyphen "
+                           "between each v and a digit: choose another",
+                           given->name);
+    if (sites_key(name, old) && strcmp(old, new) == 0)
+        return ist_err_set(err, -EEXIST,
+                           "%s is %s in URLs, and so is the site %s: choose "
+                           "another name",
+                           given->name, new, name);
+    return 0;
+}
+
 static int judge_one(const struct admin_home *home, const char *name,
                      const struct ist_bundle_site *given, struct ist_err *err)
 {
@@ -82,6 +103,9 @@ static int judge_one(const struct admin_home *home, const char *name,
         return rc;
     if (strcmp(name, given->name) == 0)
         return judge_known(&known, given, err);
+    rc = judge_key(name, given, err);
+    if (rc)
+        return rc;
     if (shares_keys(&known, given))
         return ist_err_set(err, -EKEYREJECTED,
                            "the site %s has these keys already: a second one "
@@ -96,6 +120,9 @@ static int judge(const struct admin_home *home,
     struct admin_names sites;
     int rc = judge_removed(home, given, err);
 
+    if (rc)
+        return rc;
+    rc = judge_key("", given, err);
     if (rc)
         return rc;
     if (memcmp(given->root, home->keys.root, sizeof(given->root)) == 0)

@@ -1,7 +1,7 @@
 #include "facade/catalog.h"
 
 #include "codec/uuid5.h"
-#include "facade/key.h"
+#include "sites/key.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -116,9 +116,9 @@ static void put_endpoints(struct ist_sb *out, const struct facade *facade,
                           size_t entry, const struct sites_site *site)
 {
     static const char *const interfaces[] = {"public", "internal", "admin"};
-    char key[FACADE_KEY_SIZE], where[400], project[IST_ID_HEX_SIZE] = "";
+    char key[SITES_KEY_SIZE], where[400], project[IST_ID_HEX_SIZE] = "";
 
-    if (!facade_key(site->name, key) ||
+    if (!sites_key(site->name, key) ||
         !has_service(site, entries[entry].service))
         return;
     if (entries[entry].has_project && token->scoped)

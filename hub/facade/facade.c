@@ -4,9 +4,9 @@
 
 #include "facade/catalog.h"
 #include "facade/fault.h"
-#include "facade/key.h"
 #include "facade/relay.h"
 #include "facade/token.h"
+#include "sites/key.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -57,11 +57,11 @@ static bool split(const char *text, struct parts *ret)
 static struct sites_site *find_site(struct sites *sites,
                                     const struct parts *parts)
 {
-    char key[FACADE_KEY_SIZE];
+    char key[SITES_KEY_SIZE];
     struct sites_site *site = NULL;
 
     while ((site = sites_next(sites, site))) {
-        if (facade_key(site->name, key) && strlen(key) == parts->key_len &&
+        if (sites_key(site->name, key) && strlen(key) == parts->key_len &&
             memcmp(key, parts->key, parts->key_len) == 0)
             return site;
     }

@@ -136,23 +136,18 @@ static char *text_of(struct login *login, const char *path)
     return identity_text(&login->asked, path, &login->arena);
 }
 
-/* "hkg" is a site's default domain, "hkg.corp" another of its domains. */
+/* "hkg" is a site's default domain, "hkg.corp" another of its domains: no
+ * site's name has a dot in it. */
 static struct sites_site *site_of(struct login *login, const char *domain,
                                   char **ret_domain)
 {
-    struct sites *sites = login->asked.facade->sites;
-    struct sites_site *site = sites_find(sites, domain);
-    char *name = ist_arena_strdup(&login->arena, domain), *dot = name;
+    char *name = ist_arena_strdup(&login->arena, domain);
+    char *dot = name ? strchr(name, '.') : NULL;
 
-    *ret_domain = (char *) "";
-    while (!site && dot && (dot = strchr(dot, '.'))) {
+    *ret_domain = dot ? dot + 1 : (char *) "";
+    if (dot)
         *dot = '\0';
-        site = sites_find(sites, name);
-        if (site)
-            *ret_domain = dot + 1;
-        *dot++ = '.';
-    }
-    return site;
+    return name ? sites_find(login->asked.facade->sites, name) : NULL;
 }
 
 /* A domain is called by its name or by its id, which here are the same. */

@@ -221,14 +221,36 @@ static void on_stream_gone(struct ist_httpd_stream *stream, void *arg)
     maybe_free(relay);
 }
 
+/* A site speaks for its own region, not for the hub, whose origin the answer
+ * has in a browser. */
+static bool is_of_the_origin(const char *name)
+{
+    static const char *const names[] = {
+        "Set-Cookie",     "Set-Cookie2",     "Strict-Transport-Security",
+        "Alt-Svc",        "Clear-Site-Data", "Content-Security-Policy",
+        "Refresh",        "X-Auth-Token",    "X-Subject-Token",
+        "X-Frame-Options"};
+
+    for (size_t i = 0; i < IST_COUNT(names); i++) {
+        if (strcasecmp(name, names[i]) == 0)
+            return true;
+    }
+    return strncasecmp(name, "Access-Control-", 15) == 0;
+}
+
 static size_t take_headers(const Isthmus__V1__RelayHead *head,
                            struct ist_httpd_header *ret)
 {
     size_t n = 0;
 
+    ret[n++] = (struct ist_httpd_header){"Content-Security-Policy",
+                                         "default-src 'none'; sandbox"};
+    ret[n++] = (struct ist_httpd_header){"X-Content-Type-Options", "nosniff"};
     for (size_t i = 0; i < head->n_headers && n < HEADERS_MAX; i++) {
         const Isthmus__V1__Header *header = head->headers[i];
 
+        if (is_of_the_origin(header->name))
+            continue;
         /* The answer's own id is the hub's. */
         if (strcasecmp(header->name, "x-openstack-request-id") == 0)
             ret[n++] = (struct ist_httpd_header){"X-Isthmus-Site-Request-Id",

@@ -90,7 +90,8 @@ static bool is_hub_word(const char *text)
 
 bool ist_parse_site_name(const char *text)
 {
-    static const char *const reserved[] = {"res", "guest", "provisioner"};
+    static const char *const reserved[] = {"res", "guest", "provisioner", "hub",
+                                           "global"};
     size_t len = strlen(text);
 
     if (len < 2 || len > 32 || text[0] == '-' || text[len - 1] == '-')

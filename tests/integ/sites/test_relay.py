@@ -51,7 +51,8 @@ READS = {
 
 # What may differ: ids of the exchange, when it was, and how it is framed.
 FREE = {"date", "x-openstack-request-id", "x-compute-request-id",
-        "x-request-id", "x-isthmus-site-request-id", "connection", "server",
+        "x-request-id", "x-isthmus-site-request-id",
+        "content-security-policy", "x-content-type-options", "connection", "server",
         "content-length", "transfer-encoding", "keep-alive"}
 # Members that say when, or what is there, differently each time.
 RESTLESS = re.compile(rb'"(updated_at|updated|state_up_since|uptime|'

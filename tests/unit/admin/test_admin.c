@@ -413,6 +413,23 @@ static void test_two_names_for_one_root(void **state)
     assert_non_null(strstr(box->said.complaint, "has these keys already"));
 }
 
+/* Each site is called by a key of its own in URLs. */
+static void test_names_in_urls(void **state)
+{
+    struct box *box = *state;
+
+    assert_int_equal(SITE(box, "add", "tlv1",
+                          make_bundle(box, "tlv1", "tlv1", false), "--state",
+                          box->hub, "--out", box->out, "--no-broker"),
+                     0);
+    assert_int_equal(
+        ADD(box, "tlv-1", make_bundle(box, "tlv-1", "tlv-1", false)), 1);
+    assert_non_null(strstr(box->said.complaint, "is tlv-1 in URLs, and so is "
+                                                "the site tlv1"));
+    assert_int_equal(ADD(box, "9th", make_bundle(box, "9th", "9th", false)), 1);
+    assert_non_null(strstr(box->said.complaint, "must begin with a letter"));
+}
+
 static void test_wrong_bundles(void **state)
 {
     struct box *box = *state;
@@ -656,6 +673,7 @@ int main(void)
         TEST(test_other_keys_of_a_name),
         TEST(test_renewed_site),
         TEST(test_two_names_for_one_root),
+        TEST(test_names_in_urls),
         TEST(test_wrong_bundles),
         TEST(test_broker_fails),
         TEST(test_removed),

@@ -90,25 +90,22 @@ static void test_bytes(void **state)
 
 static void test_site_names(void **state)
 {
-    static const char *const good[] = {"lon",
-                                       "par1",
-                                       "a0",
-                                       "0a",
-                                       "us-east-1",
-                                       "hong",
-                                       "h",
-                                       "hx",
-                                       "hub",
-                                       "noc",
-                                       "resort",
-                                       "h1x",
-                                       "abcdefghijklmnopqrstuvwxyz012345"};
+    static const char *const good[] = {
+        "lon",       "par1",   "a0",  "0a",
+        "us-east-1", "hong",   "h",   "hx",
+        "noc",       "resort", "h1x", "abcdefghijklmnopqrstuvwxyz012345"};
     static const char *const bad[] = {
-        "",      "-a",          "a-",   "a_b",
-        "Lon",   "l n",         "l.n",  "res",
-        "guest", "provisioner", "hub-", "hub-1",
-        "noc-a", "h1",          "h23",  "h1-x",
-        "h23-",  "l\xC3\xB6n",  "a\n",  "abcdefghijklmnopqrstuvwxyz0123456"};
+        "",      "-a",
+        "a-",    "a_b",
+        "Lon",   "l n",
+        "l.n",   "res",
+        "guest", "provisioner",
+        "hub-",  "hub-1",
+        "hub",   "global",
+        "noc-a", "h1",
+        "h23",   "h1-x",
+        "h23-",  "l\xC3\xB6n",
+        "a\n",   "abcdefghijklmnopqrstuvwxyz0123456"};
 
     (void) state;
     for (size_t i = 0; i < IST_COUNT(good); i++) {

@@ -1,4 +1,4 @@
-#include "facade/key.h"
+#include "sites/key.h"
 
 #include <ctype.h>
 #include <string.h>
@@ -11,7 +11,7 @@ static char plain(char c)
                                                                       : '-';
 }
 
-bool facade_key(const char *site, char ret[FACADE_KEY_SIZE])
+bool sites_key(const char *site, char ret[SITES_KEY_SIZE])
 {
     size_t n = 0;
 
@@ -19,11 +19,11 @@ bool facade_key(const char *site, char ret[FACADE_KEY_SIZE])
         char c = plain(*site);
 
         if (n > 0 && ret[n - 1] == 'v' && isdigit((unsigned char) c)) {
-            if (n == FACADE_KEY_MAX)
+            if (n == SITES_KEY_MAX)
                 return false;
             ret[n++] = '-';
         }
-        if (n == FACADE_KEY_MAX)
+        if (n == SITES_KEY_MAX)
             return false;
         ret[n++] = c;
     }

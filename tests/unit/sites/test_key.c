@@ -1,5 +1,5 @@
 /* Path keys: in none of them is there what gophercloud takes for a version. */
-#include "facade/key.h"
+#include "sites/key.h"
 
 #include <ctype.h>
 #include <setjmp.h>
@@ -32,11 +32,11 @@ static const struct {
 
 static void test_keys(void **state)
 {
-    char key[FACADE_KEY_SIZE];
+    char key[SITES_KEY_SIZE];
 
     (void) state;
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-        bool is_good = facade_key(cases[i].site, key);
+        bool is_good = sites_key(cases[i].site, key);
 
         assert_int_equal(is_good, cases[i].key != NULL);
         if (!is_good)
