@@ -84,6 +84,8 @@ def sites_of(demo):
         clouds = yaml.safe_load(file)["clouds"]
     found = {}
     for name, cloud in sorted(clouds.items()):
+        if not name.startswith("site-"):  # Of a tenant, or the hub.
+            continue
         token, nova = log_in(cloud["auth"], cloud.get("region_name"))
         base = re.sub(r"/v2\.1/?$|/$", "", urllib.parse.urlsplit(nova).path)
         found[name] = Client(nova, base + "/v2.1" + QUERY,

@@ -194,7 +194,7 @@ def main():
         return 77
     with open(CLOUDS, encoding="utf-8") as file:
         entries = yaml.safe_load(file)["clouds"]
-    for cloud in sys.argv[3:] or entries:
+    for cloud in sys.argv[3:] or [c for c in entries if c.startswith("site-")]:
         try:
             site = Site(entries[cloud])
         except (urllib.error.URLError, OSError) as error:

@@ -76,7 +76,7 @@ clouds_entries() {
 	local kind project user
 	clouds_entry "site-$S" admin admin "$(secret admin)"
 	while read -r kind project user _; do
-		[ "$kind" != project ] || clouds_entry "site-$S-$project" "$user" "$project" "$(secret "user-$user")"
+		[ "$kind" != project ] || clouds_entry "$S-$project" "$user" "$project" "$(secret "user-$user")"
 	done <"$HERE/seed/$S.seed"
 }
 
