@@ -6,6 +6,7 @@
 
 #include <errno.h>
 #include <string.h>
+#include <strings.h>
 
 static void step(struct os_exchange *x);
 
@@ -117,6 +118,19 @@ static void build_headers(struct os_exchange *x)
     x->all_headers[n] = NULL;
 }
 
+/* Has the body an id to replace? Bytes of any other type are not ours to look
+ * into. */
+static bool is_rewritten(const struct os_exchange *x)
+{
+    static const char json[] = "Content-Type: application/json";
+
+    for (size_t i = 0; x->project_alias && x->headers[i]; i++) {
+        if (strncasecmp(x->headers[i], json, sizeof(json) - 1) == 0)
+            return true;
+    }
+    return false;
+}
+
 /* Address and body, with the project's own id in both. */
 static void build_request(struct os_exchange *x)
 {
@@ -127,17 +141,16 @@ static void build_request(struct os_exchange *x)
     ist_sb_reset(&x->new_body);
     ist_sb_puts(&x->url, os_cloud_base(x->cloud, x->service));
     ist_rewrite_link(&body.how, x->target, strlen(x->target), &x->url);
-    if (x->project_alias) {
+    if (is_rewritten(x)) {
         ist_rewrite_feed(&body, x->body, x->body_size, &x->new_body);
         ist_rewrite_end(&body, &x->new_body);
-    } else if (x->body_size) {
-        ist_sb_add(&x->new_body, x->body, x->body_size);
     }
 }
 
 static void ask(struct os_exchange *x)
 {
     const struct ist_cloud_entry *entry = x->cloud->entry;
+    bool rewritten = is_rewritten(x);
 
     build_headers(x);
     build_request(x);
@@ -145,16 +158,17 @@ static void ask(struct os_exchange *x)
         ist_op_fail(&x->op, -ENOMEM, "out of memory");
         return;
     }
-    x->call = (struct ist_http_call){.method = x->method,
-                                     .url = ist_sb_text(&x->url),
-                                     .headers = x->all_headers,
-                                     .body = ist_sb_text(&x->new_body),
-                                     .body_size = x->new_body.len,
-                                     .on_body = x->on_body ? on_body : NULL,
-                                     .body_length = x->body_length,
-                                     .on_data = on_data,
-                                     .ca_file = entry->cacert,
-                                     .insecure = entry->insecure};
+    x->call = (struct ist_http_call){
+        .method = x->method,
+        .url = ist_sb_text(&x->url),
+        .headers = x->all_headers,
+        .body = rewritten ? ist_sb_text(&x->new_body) : x->body,
+        .body_size = rewritten ? x->new_body.len : x->body_size,
+        .on_body = x->on_body ? on_body : NULL,
+        .body_length = x->body_length,
+        .on_data = on_data,
+        .ca_file = entry->cacert,
+        .insecure = entry->insecure};
     ist_op_prepare(&x->call.op, x->op.loop, &x->op, 0, on_answered);
     ist_http_start(x->cloud->http, &x->call);
 }
@@ -216,7 +230,5 @@ void os_exchange_fini(struct os_exchange *x)
     call_reset(x);
     ist_sb_fini(&x->url);
     ist_sb_fini(&x->new_body);
-    if (x->token_header.data)
-        explicit_bzero(x->token_header.data, x->token_header.size);
-    ist_sb_fini(&x->token_header);
+    ist_sb_wipe(&x->token_header);
 }

@@ -29,7 +29,7 @@ struct os_exchange {
     const void *body;
     size_t body_size;
     /* Not NULL: an id that stands for that of the credential's own project, in
-     * target and body; its place is taken by it. */
+     * target and, where it is JSON, body; its place is taken by it. */
     const char *project_alias;
     /* As in http/client.h; or NULL. */
     ssize_t (*on_body)(struct os_exchange *, void *buf, size_t size);

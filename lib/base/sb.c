@@ -21,6 +21,13 @@ void ist_sb_fini(struct ist_sb *sb)
     sb->len = sb->size = 0;
 }
 
+void ist_sb_wipe(struct ist_sb *sb)
+{
+    if (sb->data)
+        explicit_bzero(sb->data, sb->size);
+    ist_sb_fini(sb);
+}
+
 void ist_sb_reset(struct ist_sb *sb)
 {
     sb->len = 0;

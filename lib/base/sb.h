@@ -19,6 +19,8 @@ struct ist_sb {
 /* 'cap' 0: no cap but memory. Fit for output whose size we decide. */
 void ist_sb_init(struct ist_sb *, size_t cap);
 void ist_sb_fini(struct ist_sb *);
+/* The same, of a secret: its bytes are overwritten first. */
+void ist_sb_wipe(struct ist_sb *);
 
 /* Forgets the bytes and the error, keeps the memory. */
 void ist_sb_reset(struct ist_sb *);

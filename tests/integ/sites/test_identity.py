@@ -1,6 +1,7 @@
 """Users of the sites at the hub: login at the home site, the hub's own tokens,
 and what they may do where their project is mapped, with unmodified clients."""
 
+import hashlib
 import json
 import os
 import subprocess
@@ -520,6 +521,28 @@ def test_openstack_client_makes(region, tmp_path):
             openstack(*words, region=region)
     names = {row["Name"] for row in told("server", "list", region=region)}
     assert "osc-server" not in names
+
+
+def test_bytes_are_not_json(clouds):
+    """Ids are replaced in JSON alone, however much an image looks like it."""
+    text, body = token()
+    mine = body["project"]["id"]
+    data = json.dumps({"owner": mine, "project_id": mine}).encode()
+    status, image = by(text, "hkg", "image", "/v2/images", "POST",
+                       {"name": "looks-like-json", "disk_format": "raw",
+                        "container_format": "bare"})
+    assert status == 201 and image["owner"] == mine
+    path = "/r/hkg/image/v2/images/" + image["id"]
+    url = "https://localhost:%d%s" % (rig.PORT, path)
+    try:
+        assert raw("PUT", url + "/file",
+                   {"Content-Type": "application/octet-stream"}, data,
+                   text)[0] == 204
+        row = clouds["hkg"].ask("image", "/v2/images/" + image["id"])
+        assert row["os_hash_value"] == hashlib.sha512(data).hexdigest()
+        assert raw("GET", url + "/file", token=text)[2] == data
+    finally:
+        raw("DELETE", url, token=text)
 
 
 def test_clouds_yaml():
