@@ -31,13 +31,6 @@ static const struct os_service *identity(void)
     return os_service_find("identity");
 }
 
-static void wipe(struct ist_sb *sb)
-{
-    if (sb->data)
-        explicit_bzero(sb->data, sb->size);
-    ist_sb_fini(sb);
-}
-
 static void token_drop(struct os_auth *auth)
 {
     auth->token = ist_conf_secret_free(auth->token);
@@ -350,7 +343,7 @@ static void call_fini(struct os_auth *auth)
         explicit_bzero(auth->call.header_text.data,
                        auth->call.header_text.size);
     ist_http_call_fini(&auth->call);
-    wipe(&auth->body);
+    ist_sb_wipe(&auth->body);
     ist_sb_fini(&auth->url);
 }
 

@@ -16,13 +16,6 @@
 
 static void step(struct os_get *get);
 
-static void wipe(struct ist_sb *sb)
-{
-    if (sb->data)
-        explicit_bzero(sb->data, sb->size);
-    ist_sb_fini(sb);
-}
-
 const char *os_get_path(const struct os_get *get)
 {
     return get->path.len ? ist_sb_text(&get->path) : NULL;
@@ -433,7 +426,7 @@ void os_get_fini(struct os_get *get)
     call_reset(get);
     ist_sb_fini(&get->url);
     ist_sb_fini(&get->path);
-    wipe(&get->token_header);
+    ist_sb_wipe(&get->token_header);
     ist_sb_fini(&get->version_header);
     ist_sb_fini(&get->body);
 }

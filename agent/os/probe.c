@@ -39,13 +39,6 @@ struct os_probe_work {
     bool starting;
 };
 
-static void wipe(struct ist_sb *sb)
-{
-    if (sb->data)
-        explicit_bzero(sb->data, sb->size);
-    ist_sb_fini(sb);
-}
-
 static void look_init(struct os_probe_work *work, struct look *look,
                       const struct os_service *service)
 {
@@ -67,7 +60,7 @@ static void look_fini(struct look *look)
                        look->call.header_text.size);
     ist_http_call_fini(&look->call);
     ist_sb_fini(&look->url);
-    wipe(&look->token_header);
+    ist_sb_wipe(&look->token_header);
 }
 
 static uint64_t step_timeout(const struct os_probe *probe)

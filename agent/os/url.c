@@ -1,5 +1,6 @@
 #include "os/url.h"
 
+#include "base/id.h"
 #include "base/parse.h"
 
 #include <arpa/inet.h>
@@ -133,14 +134,6 @@ int os_url_check(const char *url, struct ist_err *err)
     return 0;
 }
 
-static int hex_value(char c)
-{
-    static const char digits[] = "0123456789abcdef";
-    const char *at = c ? strchr(digits, tolower((unsigned char) c)) : NULL;
-
-    return at ? (int) (at - digits) : -1;
-}
-
 static bool is_unreserved(int c)
 {
     return isalnum(c) || (c && strchr("-._~", c));
@@ -149,11 +142,11 @@ static bool is_unreserved(int c)
 /* "%41" is "A", which has no need of it: two spellings of one path. */
 static bool is_good_escape(const char *at)
 {
-    int high = hex_value(at[1]), low = high < 0 ? -1 : hex_value(at[2]);
-    int c = high * 16 + low;
+    size_t len = strnlen(at + 1, 2);
+    uint8_t c;
 
-    return low >= 0 && c > ' ' - 1 && c != 0x7f && c != '/' && c != '\\' &&
-           !is_unreserved(c);
+    return ist_hex_parse(at + 1, len, &c, 1) && c >= ' ' && c != 0x7f &&
+           c != '/' && c != '\\' && !is_unreserved(c);
 }
 
 static bool is_good_segment(const char *text, size_t len)
@@ -190,8 +183,7 @@ int os_url_check_target(const char *target, struct ist_err *err)
     return 0;
 }
 
-/* "v3", "v2.1". */
-static bool is_version(const char *text, size_t len)
+bool os_url_is_version(const char *text, size_t len)
 {
     if (len < 2 || text[0] != 'v' || !isdigit((unsigned char) text[1]))
         return false;
@@ -224,7 +216,7 @@ void os_url_base(const char *endpoint, struct ist_sb *out)
         while (end < len && endpoint[end] != '/')
             end++;
         /* What is behind the version is the project. */
-        if (is_version(endpoint + at, end - at)) {
+        if (os_url_is_version(endpoint + at, end - at)) {
             len = trim_slashes(endpoint, start, at);
             break;
         }

@@ -22,6 +22,9 @@ int os_url_check(const char *url, struct ist_err *err);
  * slash, a backslash or a control character. -EINVAL with 'err'. */
 int os_url_check_target(const char *target, struct ist_err *err);
 
+/* Is this part of a path a version: "v3", "v2.1"? */
+bool os_url_is_version(const char *text, size_t len);
+
 /* An endpoint without the version and the project at its end:
  * "http://h/volume/v3/6f.." gives "http://h/volume". */
 void os_url_base(const char *endpoint, struct ist_sb *out);

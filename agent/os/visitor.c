@@ -26,26 +26,14 @@ static const struct os_service *identity(void)
     return os_service_find("identity");
 }
 
-static void wipe(struct ist_sb *sb)
-{
-    if (sb->data)
-        explicit_bzero(sb->data, sb->size);
-    ist_sb_fini(sb);
-    ist_sb_init(sb, 0);
-}
-
 static void call_reset(struct os_visitor *v)
 {
-    struct ist_sb *texts[] = {&v->call.header_text, &v->call.collected};
-
-    for (size_t i = 0; i < IST_COUNT(texts); i++) {
-        if (texts[i]->data)
-            explicit_bzero(texts[i]->data, texts[i]->size);
-    }
+    ist_sb_wipe(&v->call.header_text);
+    ist_sb_wipe(&v->call.collected);
     ist_http_call_fini(&v->call);
     v->call = (struct ist_http_call){.method = NULL};
-    wipe(&v->body);
-    wipe(&v->header);
+    ist_sb_wipe(&v->body);
+    ist_sb_wipe(&v->header);
     ist_sb_reset(&v->url);
 }
 
@@ -396,8 +384,8 @@ void os_visitor_start(struct os_visitor *v)
 void os_visitor_fini(struct os_visitor *v)
 {
     call_reset(v);
-    wipe(&v->body);
-    wipe(&v->header);
+    ist_sb_wipe(&v->body);
+    ist_sb_wipe(&v->header);
     ist_sb_fini(&v->url);
     v->token = ist_conf_secret_free(v->token);
 }

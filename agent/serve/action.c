@@ -3,6 +3,8 @@
  * is done to the collection, to one of it, and to something within one. */
 #include "serve/action.h"
 
+#include "os/url.h"
+
 #include <ctype.h>
 #include <string.h>
 
@@ -31,18 +33,6 @@ static bool is(struct segment segment, const char *word)
 {
     return strlen(word) == segment.len &&
            memcmp(word, segment.text, segment.len) == 0;
-}
-
-/* "v2.1" */
-static bool is_version(struct segment segment)
-{
-    if (segment.len < 2 || segment.text[0] != 'v')
-        return false;
-    for (size_t i = 1; i < segment.len; i++) {
-        if (!isdigit((unsigned char) segment.text[i]) && segment.text[i] != '.')
-            return false;
-    }
-    return true;
 }
 
 /* What Nova and Cinder take for the id of a project (project_id_regex). */
@@ -130,7 +120,7 @@ struct serve_action serve_action_of(const struct os_service *service,
     struct segment segments[SEGMENTS_MAX];
     size_t n = split(target, segments), at = 0;
 
-    if (at < n && is_version(segments[at]))
+    if (at < n && os_url_is_version(segments[at].text, segments[at].len))
         at++;
     if (at < n && is_project(segments[at]))
         at++;

@@ -398,44 +398,11 @@ void identity_show_credential(const struct identity_asked *asked)
 
 /* --- Deleting --- */
 
-struct deleting {
-    struct identity_asked asked;
-    struct facade_keep_write write;
-};
-
-static void on_deleted(struct ist_op *op)
-{
-    struct ist_write *write = IST_CONTAINER(op, struct ist_write, op);
-    struct facade_keep_write *gone =
-        IST_CONTAINER(write, struct facade_keep_write, write);
-    struct deleting *deleting = IST_CONTAINER(gone, struct deleting, write);
-
-    deleting->asked.facade->n_logins--;
-    if (op->rc)
-        IDENTITY_FAULT(&deleting->asked, 503,
-                       "The credential could not be deleted: %s.",
-                       op->err.text);
-    else
-        ist_httpd_reply(deleting->asked.http, 204, NULL, 0, NULL, 0);
-    free(deleting);
-}
-
 void identity_delete_credential(const struct identity_asked *asked)
 {
-    struct deleting *deleting;
     uint8_t key[FACADE_KEY_BYTES];
 
-    if (!credential_of(asked, "delete_application_credential") ||
-        !facade_credential_key(asked->more, key))
-        return;
-    deleting = calloc(1, sizeof(*deleting));
-    if (!deleting) {
-        IDENTITY_FAULT(asked, 500, "The hub is out of memory.");
-        return;
-    }
-    deleting->asked = *asked;
-    asked->facade->n_logins++;
-    ist_op_prepare(&deleting->write.write.op, asked->facade->loop, NULL, 0,
-                   on_deleted);
-    facade_keep_delete(asked->facade->credentials, &deleting->write, key);
+    if (credential_of(asked, "delete_application_credential") &&
+        facade_credential_key(asked->more, key))
+        identity_remove(asked, asked->facade->credentials, key);
 }

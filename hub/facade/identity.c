@@ -148,44 +148,52 @@ static void show_token(const struct identity_asked *asked)
                    ist_httpd_header(asked->http, "X-Subject-Token"));
 }
 
-struct revoking {
+struct removal {
     struct identity_asked asked;
     struct facade_keep_write write;
 };
 
-static void on_revoked(struct ist_op *op)
+static void on_removed(struct ist_op *op)
 {
     struct ist_write *write = IST_CONTAINER(op, struct ist_write, op);
-    struct facade_keep_write *revoke =
+    struct facade_keep_write *gone =
         IST_CONTAINER(write, struct facade_keep_write, write);
-    struct revoking *revoking = IST_CONTAINER(revoke, struct revoking, write);
+    struct removal *removal = IST_CONTAINER(gone, struct removal, write);
 
-    revoking->asked.facade->n_logins--;
+    removal->asked.facade->n_logins--;
     if (op->rc)
-        IDENTITY_FAULT(&revoking->asked, 503,
-                       "The token could not be revoked: %s", op->err.text);
+        IDENTITY_FAULT(&removal->asked, 503, "It could not be removed: %s.",
+                       op->err.text);
     else
-        ist_httpd_reply(revoking->asked.http, 204, NULL, 0, NULL, 0);
-    free(revoking);
+        ist_httpd_reply(removal->asked.http, 204, NULL, 0, NULL, 0);
+    free(removal);
+}
+
+void identity_remove(const struct identity_asked *asked,
+                     struct facade_keep *keep,
+                     const uint8_t key[FACADE_KEY_BYTES])
+{
+    struct removal *removal = calloc(1, sizeof(*removal));
+
+    if (!removal) {
+        IDENTITY_FAULT(asked, 500, "The hub is out of memory.");
+        return;
+    }
+    removal->asked = *asked;
+    asked->facade->n_logins++;
+    ist_op_prepare(&removal->write.write.op, asked->facade->loop, NULL, 0,
+                   on_removed);
+    facade_keep_delete(keep, &removal->write, key);
 }
 
 static void revoke_token(const struct identity_asked *asked)
 {
-    struct revoking *revoking;
+    uint8_t key[FACADE_KEY_BYTES];
 
     if (!subject_of(asked))
         return;
-    revoking = calloc(1, sizeof(*revoking));
-    if (!revoking) {
-        IDENTITY_FAULT(asked, 500, "The hub is out of memory.");
-        return;
-    }
-    revoking->asked = *asked;
-    asked->facade->n_logins++;
-    ist_op_prepare(&revoking->write.write.op, asked->facade->loop, NULL, 0,
-                   on_revoked);
-    facade_token_revoke(asked->facade->tokens, &revoking->write,
-                        ist_httpd_header(asked->http, "X-Subject-Token"));
+    facade_token_key(ist_httpd_header(asked->http, "X-Subject-Token"), key);
+    identity_remove(asked, asked->facade->tokens, key);
 }
 
 /* --- What the user has --- */

@@ -41,6 +41,10 @@ bool identity_has_param(const struct ist_httpd_request *, const char *name);
 /* Is the user of the path the caller? Else it is answered. */
 bool identity_is_own(const struct identity_asked *, const char *action);
 
+/* Deletes the record, and answers: 204. */
+void identity_remove(const struct identity_asked *, struct facade_keep *,
+                     const uint8_t key[FACADE_KEY_BYTES]);
+
 typedef void identity_handler_fn(const struct identity_asked *);
 
 /* login.c, credentials.c */

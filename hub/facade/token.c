@@ -18,7 +18,7 @@ const struct facade_keep_kind facade_token_kind = {
     .is_over = is_over,
 };
 
-static void hash(const char *text, uint8_t ret[FACADE_KEY_BYTES])
+void facade_token_key(const char *text, uint8_t ret[FACADE_KEY_BYTES])
 {
     crypto_hash_sha256(ret, (const uint8_t *) text, strlen(text));
 }
@@ -34,7 +34,7 @@ const Isthmus__V1__Token *facade_token_find(struct facade_keep *tokens,
     if (strncmp(text, PREFIX, strlen(PREFIX)) != 0 ||
         strlen(text) != FACADE_TOKEN_SIZE - 1)
         return NULL;
-    hash(text, key);
+    facade_token_key(text, key);
     token = facade_keep_get(tokens, key, arena);
     if (token && token->credential_id[0] &&
         !facade_credential_find(credentials, token->credential_id, arena))
@@ -51,15 +51,6 @@ void facade_token_issue(struct facade_keep *tokens,
 
     memcpy(ret_text, PREFIX, strlen(PREFIX));
     facade_secret_make(ret_text + strlen(PREFIX));
-    hash(ret_text, key);
+    facade_token_key(ret_text, key);
     facade_keep_put(tokens, write, key, token);
-}
-
-void facade_token_revoke(struct facade_keep *tokens,
-                         struct facade_keep_write *write, const char *text)
-{
-    uint8_t key[FACADE_KEY_BYTES];
-
-    hash(text, key);
-    facade_keep_delete(tokens, write, key);
 }

@@ -25,7 +25,7 @@ const Isthmus__V1__Token *facade_token_find(struct facade_keep *tokens,
 void facade_token_issue(struct facade_keep *tokens, struct facade_keep_write *,
                         const Isthmus__V1__Token *,
                         char ret_text[FACADE_TOKEN_SIZE]);
-void facade_token_revoke(struct facade_keep *tokens, struct facade_keep_write *,
-                         const char *text);
+/* What it is kept by: to revoke it, its record is deleted. */
+void facade_token_key(const char *text, uint8_t ret[FACADE_KEY_BYTES]);
 
 #endif

@@ -336,26 +336,27 @@ void desk_call_start(struct desk *desk, struct desk_call *call,
     publish(call, &wire, left);
 }
 
-void desk_call_credit(struct desk_call *call, uint32_t records)
+static void give(struct desk_call *call, uint32_t records, uint32_t bytes)
 {
     Isthmus__V1__Credit credit = ISTHMUS__V1__CREDIT__INIT;
 
     if (call->ended)
         return;
     call->window += records;
+    call->bytes += bytes;
     credit.records = records;
+    credit.bytes = bytes;
     send_aside(call, IST_KIND_CREDIT, "credit", &credit.base);
+}
+
+void desk_call_credit(struct desk_call *call, uint32_t records)
+{
+    give(call, records, 0);
 }
 
 void desk_call_credit_bytes(struct desk_call *call, uint32_t bytes)
 {
-    Isthmus__V1__Credit credit = ISTHMUS__V1__CREDIT__INIT;
-
-    if (call->ended)
-        return;
-    call->bytes += bytes;
-    credit.bytes = bytes;
-    send_aside(call, IST_KIND_CREDIT, "credit", &credit.base);
+    give(call, 0, bytes);
 }
 
 int desk_call_data(struct desk_call *call, const void *data, size_t size,

@@ -121,10 +121,12 @@ static bool is_found(const char *text)
 
 static void take_back(const char *text)
 {
+    uint8_t key[FACADE_KEY_BYTES];
     struct facade_keep_write write = {.size = 0};
 
     ist_op_prepare(&write.write.op, &box.loop, NULL, 0, on_done);
-    facade_token_revoke(box.tokens, &write, text);
+    facade_token_key(text, key);
+    facade_keep_delete(box.tokens, &write, key);
     run_until(box.n_done + 1);
     facade_keep_write_fini(&write);
 }
