@@ -451,6 +451,12 @@ static int name_record(struct agent *agent, struct ist_err *err)
     return 0;
 }
 
+/* The hub asks which they are when it hears that they are others. */
+static void on_projects_known(void *arg)
+{
+    serve_presence(&((struct agent *) arg)->serve, false);
+}
+
 static int open_serve(struct agent *agent, struct ist_err *err)
 {
     agent->bus = open_bus(agent, err);
@@ -460,6 +466,7 @@ static int open_serve(struct agent *agent, struct ist_err *err)
                &agent->keys.hub, agent->cloud, agent->policy, agent->conf.site,
                &agent->serve_conf);
     agent->serve.projects = agent->projects;
+    projects_resolve(agent->projects, on_projects_known, agent);
     agent->serve.heard = on_heard;
     agent->serve.heard_arg = &agent->keys;
     serve_commands_init(&agent->commands, &agent->serve, &agent->seen_conf);

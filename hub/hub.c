@@ -14,7 +14,9 @@
 #include "conf/start.h"
 #include "events/noc.h"
 #include "events/webhook.h"
+#include "facade/mapping.h"
 #include "facade/token.h"
+#include "global/global.h"
 #include "io/daemon.h"
 #include "obs/health.h"
 #include "obs/notify.h"
@@ -83,7 +85,10 @@ struct hub {
     struct ist_notify notify;
     struct api api;
     struct facade facade;
-    struct facade_keep *tokens, *credentials;
+    struct global global;
+    struct global_conf global_conf;
+    struct facade_keep *tokens, *credentials, *projects;
+    struct facade_mappings *mappings;
 
     struct ist_daemon daemon;
     struct ist_timer rescan;
@@ -98,6 +103,7 @@ struct hub {
             {conditions_rows, &(h)->conditions_conf},                          \
             {webhooks_rows, &(h)->webhooks_conf}, {api_rows, &(h)->api_conf},  \
             {facade_rows, &(h)->facade_conf},                                  \
+            {global_rows, &(h)->global_conf},                                  \
             {ist_httpd_rows, &(h)->http_conf},                                 \
     }
 
@@ -129,6 +135,7 @@ static void on_site_changed(void *owner, struct sites_site *site,
     desk_site_changed(&hub->desk, site, changes);
     if (hub->intake)
         intake_site_changed(hub->intake, site, changes);
+    facade_mappings_site_changed(hub->mappings, site, changes);
     if (changes & SITES_CHANGE_ADDED)
         ist_log_info("hub", "site %s was added", site->name);
     if (changes & SITES_CHANGE_REMOVED)
@@ -258,6 +265,7 @@ static bool http_over(void *arg)
     webhooks_stop(hub->webhooks);
     facade_keep_stop(hub->tokens);
     facade_keep_stop(hub->credentials);
+    facade_keep_stop(hub->projects);
     intake_close(IST_TAKE(hub->intake), on_intake_closed, hub);
     return true;
 }
@@ -270,8 +278,12 @@ static bool intake_over(void *arg)
         alarm_busy(hub->alarms) || noc_busy(hub->noc) ||
         webhooks_busy(hub->webhooks) || events_log_busy(hub->events) ||
         hub->facade.n_logins || facade_keep_busy(hub->tokens) ||
-        facade_keep_busy(hub->credentials))
+        facade_keep_busy(hub->credentials) || facade_keep_busy(hub->projects) ||
+        facade_mappings_busy(hub->mappings))
         return false;
+    global_fini(&hub->global);
+    hub->mappings = facade_mappings_free(hub->mappings);
+    hub->projects = facade_keep_free(hub->projects);
     hub->tokens = facade_keep_free(hub->tokens);
     hub->credentials = facade_keep_free(hub->credentials);
     hub->webhooks = webhooks_free(hub->webhooks);
@@ -386,8 +398,13 @@ static int open_alarms(struct hub *hub, struct ist_err *err)
     if (hub->tokens)
         hub->credentials =
             facade_keep_open(hub->tree, &facade_credential_kind, err);
-    if (!hub->credentials)
+    if (hub->credentials)
+        hub->projects = facade_keep_open(hub->tree, &facade_mapping_kind, err);
+    if (!hub->projects)
         return err->code;
+    hub->mappings = facade_mappings_new(&hub->loop, &hub->desk, hub->projects);
+    if (!hub->mappings)
+        return ist_err_set(err, -ENOMEM, "out of memory");
     hub->alarms = alarm_open(hub->tree, hub->events, &hub->alarm_conf, err);
     if (!hub->alarms)
         return err->code;
@@ -488,6 +505,12 @@ static int open_api(struct hub *hub, struct ist_err *err)
                 &hub->home.keys.self, &hub->facade_conf);
     hub->facade.tokens = hub->tokens;
     hub->facade.credentials = hub->credentials;
+    hub->facade.mappings = hub->mappings;
+    if (rc == 0)
+        rc = global_init(&hub->global, &hub->facade, hub->view,
+                         &hub->global_conf, err);
+    hub->facade.global = global_begin;
+    hub->facade.global_arg = &hub->global;
     if (rc == 0)
         api_set_facade(&hub->api, &hub->facade);
     if (rc == 0)

@@ -22,6 +22,8 @@
 
 #include "isthmus/v1/reply.pb-c.h"
 
+#include <bsd/sys/queue.h>
+
 #define OS_LIMIT_MAX    1001 /* Records of one list: a page, and one. */
 #define OS_FILTERS_MAX  4
 #define OS_SERVICES_MAX 8
@@ -73,6 +75,22 @@ void os_cloud_close(struct os_cloud *, void (*closed)(void *), void *arg);
  * None before the first login. Borrowed, static; returns how many. */
 size_t os_cloud_services(const struct os_cloud *, char ***ret_names);
 
+/* A login: done when there is a token, or with OS_E_LOGIN, OS_E_UNREACHABLE and
+ * so on when there is not. However many wait, Keystone is asked once. */
+struct os_login {
+    struct ist_op op;
+
+    /* Private to auth.c. */
+    struct os_cloud *cloud;
+    bool queued;
+    TAILQ_ENTRY(os_login) entry;
+};
+
+void os_login_start(struct os_cloud *, struct os_login *);
+
+/* Id of the project that the credential is of; "" before the first login. */
+const char *os_cloud_project(const struct os_cloud *);
+
 /* One resource. Borrowed from the request. */
 struct os_record {
     struct ist_bytes keys[IST_ORDER_KEYS_MAX]; /* See model/order.h. */
@@ -121,6 +139,10 @@ struct os_list {
     enum os_ties ties;
     size_t memory;       /* Cap for all records; 0: that of os_conf. */
     const char *version; /* Microversion of the answer; NULL: our choice. */
+    /* Not NULL: the list is asked for in a client's name, with these filters
+     * of the service's own ("status=ACTIVE&name=a"), and sees what he may. */
+    const char *query;
+    const char *request_id; /* For the service's log; NULL: none. */
 
     /* Results. */
     struct os_record *records;

@@ -65,24 +65,12 @@ size_t os_service_index(const struct os_service *);
 
 /* --- auth.c --- */
 
-/* A wait for a token. Prepared by the caller. */
-struct os_login {
-    struct ist_op op;
-    struct os_cloud *cloud;
-    bool queued;
-    TAILQ_ENTRY(os_login) entry;
-};
-
 void os_auth_init(struct os_cloud *);
 void os_auth_fini(struct os_cloud *);
 
 /* Is there a token that can be used now?  If it is near its end, a new one is
  * asked for meanwhile. */
 bool os_auth_ready(struct os_cloud *);
-
-/* Done when there is a token, or with OS_E_LOGIN, OS_E_UNREACHABLE and so on
- * when there is not. However many wait, Keystone is asked once. */
-void os_login_start(struct os_cloud *, struct os_login *);
 
 /* A service refused this token: do not use it again. */
 void os_auth_spoil(struct os_cloud *, uint32_t generation);

@@ -1,6 +1,5 @@
 #include "os/exchange.h"
 
-#include "codec/rewrite.h"
 #include "os/fail.h"
 #include "os/get.h"
 
@@ -124,19 +123,21 @@ static bool is_rewritten(const struct os_exchange *x)
 {
     static const char json[] = "Content-Type: application/json";
 
-    for (size_t i = 0; x->project_alias && x->headers[i]; i++) {
+    if (!x->rewriting.id_from && !x->rewriting.n_swaps)
+        return false;
+    for (size_t i = 0; x->headers[i]; i++) {
         if (strncasecmp(x->headers[i], json, sizeof(json) - 1) == 0)
             return true;
     }
     return false;
 }
 
-/* Address and body, with the project's own id in both. */
+/* Address and body as the service is to have them. */
 static void build_request(struct os_exchange *x)
 {
-    struct ist_rewrite body = {
-        .how = {.id_from = x->project_alias, .id_to = x->cloud->auth.project}};
+    struct ist_rewrite body = {.how = x->rewriting};
 
+    body.how.id_to = x->cloud->auth.project;
     ist_sb_reset(&x->url);
     ist_sb_reset(&x->new_body);
     ist_sb_puts(&x->url, os_cloud_base(x->cloud, x->service));

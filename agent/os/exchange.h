@@ -10,6 +10,7 @@
 #ifndef OS_EXCHANGE_H
 #define OS_EXCHANGE_H
 
+#include "codec/rewrite.h"
 #include "os/cloud_priv.h"
 
 #define OS_EXCHANGE_HEADERS_MAX 72
@@ -28,9 +29,10 @@ struct os_exchange {
                                  * token. */
     const void *body;
     size_t body_size;
-    /* Not NULL: an id that stands for that of the credential's own project, in
-     * target and, where it is JSON, body; its place is taken by it. */
-    const char *project_alias;
+    /* What reads otherwise for the service, in target and, where it is JSON,
+     * body. An 'id_from' stands for the credential's own project: 'id_to' is
+     * filled in here. */
+    struct ist_rewriting rewriting;
     /* As in http/client.h; or NULL. */
     ssize_t (*on_body)(struct os_exchange *, void *buf, size_t size);
     uint64_t body_length;
@@ -59,7 +61,5 @@ void os_exchange_fini(struct os_exchange *);
 /* The address of a service by its place in the table, as it stands in links:
  * without version. NULL: the site has none. Borrowed. */
 const char *os_cloud_base(const struct os_cloud *, const struct os_service *);
-/* Id of the project that the credential is of; "" before the first login. */
-const char *os_cloud_project(const struct os_cloud *);
 
 #endif

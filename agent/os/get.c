@@ -70,6 +70,7 @@ static void build_headers(struct os_get *get, const char *version)
 
     ist_sb_reset(&get->token_header);
     ist_sb_reset(&get->version_header);
+    ist_sb_reset(&get->id_header);
     ist_sb_reserve(&get->token_header, strlen(get->cloud->auth.token) + 32);
     ist_sb_printf(&get->token_header, "X-Auth-Token: %s",
                   get->cloud->auth.token);
@@ -80,6 +81,11 @@ static void build_headers(struct os_get *get, const char *version)
         ist_sb_printf(&get->version_header, "OpenStack-API-Version: %s %s",
                       get->service->microversions, version);
         get->headers[n++] = ist_sb_text(&get->version_header);
+    }
+    if (get->request_id) {
+        ist_sb_printf(&get->id_header, "X-OpenStack-Request-Id: %s",
+                      get->request_id);
+        get->headers[n++] = ist_sb_text(&get->id_header);
     }
     get->headers[n] = NULL;
 }
@@ -414,6 +420,7 @@ void os_get_start(struct os_get *get)
     ist_sb_init(&get->path, 0);
     ist_sb_init(&get->token_header, 0);
     ist_sb_init(&get->version_header, 0);
+    ist_sb_init(&get->id_header, 0);
     ist_sb_init(&get->body, ERROR_MAX);
     get->relogged = get->reversioned = false;
     get->status = 0;
@@ -428,5 +435,6 @@ void os_get_fini(struct os_get *get)
     ist_sb_fini(&get->path);
     ist_sb_wipe(&get->token_header);
     ist_sb_fini(&get->version_header);
+    ist_sb_fini(&get->id_header);
     ist_sb_fini(&get->body);
 }

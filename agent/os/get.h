@@ -17,9 +17,10 @@ struct os_get {
     /* Arguments, the caller's until 'done'. */
     struct os_cloud *cloud;
     const struct os_service *service;
-    const char *version;  /* Highest microversion wanted; or NULL. */
-    bool version_is_firm; /* That one or none. */
-    uint64_t answer_max;  /* Bytes; more is OS_E_TOO_LARGE. */
+    const char *version;    /* Highest microversion wanted; or NULL. */
+    bool version_is_firm;   /* That one or none. */
+    uint64_t answer_max;    /* Bytes; more is OS_E_TOO_LARGE. */
+    const char *request_id; /* For the service's log; NULL: none. */
 
     /* Appends what comes behind the service's prefix: path and query. Called
      * for each attempt, when the token's project is known. */
@@ -37,8 +38,8 @@ struct os_get {
     /* Private to get.c. */
     struct os_login login;
     struct ist_http_call call;
-    struct ist_sb url, path, token_header, version_header, body;
-    const char *headers[5];
+    struct ist_sb url, path, token_header, version_header, id_header, body;
+    const char *headers[6];
     uint32_t generation;
     uint64_t n_bytes; /* Of a good answer, so far. */
     bool relogged, reversioned, begun, stopped;

@@ -314,6 +314,7 @@ static void ask_page(struct os_list_work *work)
         .service = work->service,
         .version = list->version ? list->version : work->resource->version,
         .version_is_firm = list->version != NULL,
+        .request_id = list->request_id,
         .answer_max = work->cloud->conf->answer_max,
         .target = os_list_target,
         .begin = on_begin,

@@ -226,12 +226,14 @@ static void build_query(struct os_list_work *work)
     struct os_query q = {work->resource, work->project, auth->admin};
 
     ist_sb_reset(&work->query);
-    if (auth->admin && work->resource->admin_query)
+    if (work->list->query && work->list->query[0])
+        ist_sb_printf(&work->query, "&%s", work->list->query);
+    else if (!work->list->query && auth->admin && work->resource->admin_query)
         ist_sb_printf(&work->query, "&%s", work->resource->admin_query);
     add_filters(work);
     if (work->native)
         add_sorts(work);
-    if (work->resource->query)
+    if (work->resource->query && !work->list->query)
         work->resource->query(&work->query, &q);
 }
 

@@ -1,17 +1,30 @@
 #include "projects/projects.h"
 
+#include "base/log.h"
 #include "conf/file.h"
 #include "conf/yaml.h"
 
 #include <errno.h>
+#include <sodium.h>
 #include <stdlib.h>
 #include <string.h>
+
+#define AGAIN_MS 60000U /* For those that could not log in. */
 
 struct projects {
     struct project *rows;
     size_t n, n_closing;
     void (*closed)(void *);
     void *arg;
+
+    /* Resolving: one row after the other. */
+    struct ist_loop *loop;
+    struct os_login login;
+    struct ist_timer again;
+    size_t next;
+    bool is_closing, is_news, is_lacking; /* The last two: of this round. */
+    void (*changed)(void *);
+    void *changed_arg;
 };
 
 size_t projects_count(const struct projects *projects)
@@ -46,6 +59,117 @@ const struct project *projects_find(const struct projects *projects,
             return row;
     }
     return NULL;
+}
+
+/* --- Telling --- */
+
+static const char *project_of(const struct project *row)
+{
+    return os_cloud_project(row->cloud);
+}
+
+bool projects_tell(const struct projects *projects, struct ist_arena *arena,
+                   Isthmus__V1__Mapping ***ret, size_t *ret_n)
+{
+    size_t n = projects_count(projects);
+    Isthmus__V1__Mapping *rows =
+        ist_arena_alloc(arena, (n + 1) * sizeof(*rows));
+
+    *ret = ist_arena_alloc(arena, (n + 1) * sizeof(Isthmus__V1__Mapping *));
+    *ret_n = 0;
+    for (size_t i = 0; rows && *ret && i < n; i++) {
+        const struct project *row = &projects->rows[i];
+
+        isthmus__v1__mapping__init(&rows[i]);
+        rows[i].hub = row->hub;
+        rows[i].roles = (char **) (uintptr_t) row->roles;
+        rows[i].n_roles = row->n_roles;
+        rows[i].project = ist_arena_strdup(arena, project_of(row));
+        if (!rows[i].project)
+            return false;
+        (*ret)[(*ret_n)++] = &rows[i];
+    }
+    return rows && *ret;
+}
+
+static void hash_text(crypto_hash_sha256_state *state, const char *text)
+{
+    crypto_hash_sha256_update(state, (const uint8_t *) text, strlen(text) + 1);
+}
+
+void projects_digest(const struct projects *projects, uint8_t ret[32])
+{
+    crypto_hash_sha256_state state;
+
+    crypto_hash_sha256_init(&state);
+    for (size_t i = 0; i < projects_count(projects); i++) {
+        const struct project *row = &projects->rows[i];
+
+        hash_text(&state, row->hub);
+        for (size_t j = 0; j < row->n_roles; j++)
+            hash_text(&state, row->roles[j]);
+        hash_text(&state, "");
+        hash_text(&state, project_of(row));
+    }
+    crypto_hash_sha256_final(&state, ret);
+}
+
+/* --- Resolving --- */
+
+static void resolve_next(struct projects *projects);
+static void close_rows(struct projects *projects);
+
+static void begin_round(struct ist_timer *timer)
+{
+    struct projects *projects = IST_CONTAINER(timer, struct projects, again);
+
+    projects->next = 0;
+    projects->is_news = projects->is_lacking = false;
+    resolve_next(projects);
+}
+
+static void on_login(struct ist_op *op)
+{
+    struct os_login *login = IST_CONTAINER(op, struct os_login, op);
+    struct projects *projects = IST_CONTAINER(login, struct projects, login);
+    const struct project *row = &projects->rows[projects->next++];
+
+    if (projects->is_closing) {
+        close_rows(projects);
+        return;
+    }
+    projects->is_news |= op->rc == 0;
+    projects->is_lacking |= op->rc != 0;
+    if (op->rc)
+        ist_log_warn("projects", "project %s: %s", row->hub, op->err.text);
+    resolve_next(projects);
+}
+
+static void resolve_next(struct projects *projects)
+{
+    while (projects->next < projects->n &&
+           project_of(&projects->rows[projects->next])[0])
+        projects->next++;
+    if (projects->next < projects->n) {
+        ist_op_prepare(&projects->login.op, projects->loop, NULL, 0, on_login);
+        os_login_start(projects->rows[projects->next].cloud, &projects->login);
+        return;
+    }
+    if (projects->is_news)
+        projects->changed(projects->changed_arg);
+    if (projects->is_lacking)
+        ist_timer_arm_in(&projects->again, projects->loop, AGAIN_MS,
+                         begin_round);
+}
+
+void projects_resolve(struct projects *projects, void (*changed)(void *),
+                      void *arg)
+{
+    if (!projects)
+        return;
+    projects->changed = changed;
+    projects->changed_arg = arg;
+    begin_round(&projects->again);
 }
 
 /* --- Reading --- */
@@ -183,6 +307,14 @@ static void on_closed(void *arg)
     projects_free(projects);
 }
 
+static void close_rows(struct projects *projects)
+{
+    projects->n_closing = projects->n + 1;
+    for (size_t i = 0; i < projects->n; i++)
+        os_cloud_close(projects->rows[i].cloud, on_closed, projects);
+    on_closed(projects);
+}
+
 void projects_close(struct projects *projects, void (*closed)(void *),
                     void *arg)
 {
@@ -193,10 +325,12 @@ void projects_close(struct projects *projects, void (*closed)(void *),
     }
     projects->closed = closed;
     projects->arg = arg;
-    projects->n_closing = projects->n + 1;
-    for (size_t i = 0; i < projects->n; i++)
-        os_cloud_close(projects->rows[i].cloud, on_closed, projects);
-    on_closed(projects);
+    projects->is_closing = true;
+    ist_timer_disarm(&projects->again);
+    if (ist_op_active(&projects->login.op))
+        ist_op_cancel(&projects->login.op, -ECANCELED);
+    else
+        close_rows(projects);
 }
 
 struct projects *projects_open(struct ist_loop *loop, struct ist_http *http,
@@ -210,6 +344,7 @@ struct projects *projects_open(struct ist_loop *loop, struct ist_http *http,
         ist_err_set(err, -ENOMEM, "out of memory");
         return NULL;
     }
+    projects->loop = loop;
     rc = read_file(projects, path, err);
     for (size_t i = 0; i < projects->n && rc == 0; i++) {
         struct project *row = &projects->rows[i];

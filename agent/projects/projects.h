@@ -13,6 +13,7 @@
 #ifndef PROJECTS_PROJECTS_H
 #define PROJECTS_PROJECTS_H
 
+#include "base/arena.h"
 #include "conf/report.h"
 #include "os/cloud.h"
 
@@ -46,5 +47,17 @@ const struct project *projects_find(const struct projects *, const char *id,
                                     const char *name, char *const *roles,
                                     size_t n_roles);
 size_t projects_count(const struct projects *);
+
+/* Logs in with each row's credential, so that its project here is known; one
+ * that fails is tried again. 'changed' is called from the loop when more is
+ * known. Borrowed until closed. */
+void projects_resolve(struct projects *, void (*changed)(void *), void *arg);
+
+/* What the hub is told of them, in the arena. False: no memory. NULL has
+ * none. */
+bool projects_tell(const struct projects *, struct ist_arena *,
+                   Isthmus__V1__Mapping ***ret, size_t *ret_n);
+/* Of what is told; other when that is other. */
+void projects_digest(const struct projects *, uint8_t ret[32]);
 
 #endif

@@ -22,7 +22,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define FRAME_BYTES (256U * 1024) /* Of records in one frame, about. */
+#define FRAME_BYTES (256U * 1024)      /* Of records in one frame, about. */
+#define FRAME_MAX   (4U * 1024 * 1024) /* Rewritten: a frame and one more. */
 #define TIMEOUT_MAX 60000U
 #define WORD_MAX    32U
 
@@ -42,6 +43,27 @@ struct serve_answer *serve_answer_find(struct serve *serve,
 }
 
 /* Frames */
+
+/* A record's body as the hub is to have it; data NULL: no memory. */
+static ProtobufCBinaryData body_of(struct serve_answer *answer,
+                                   const struct os_record *record)
+{
+    struct ist_rewrite doc = {.how = answer->rewriting};
+    ProtobufCBinaryData ret = {record->body.size,
+                               (uint8_t *) record->body.data};
+    IST_CLEANUP(ist_sb_fini) struct ist_sb text;
+
+    ist_sb_init(&text, 0);
+    if (!answer->is_rewritten)
+        return ret;
+    ist_rewrite_feed(&doc, record->body.data, record->body.size, &text);
+    ist_rewrite_end(&doc, &text);
+    ret.len = text.len;
+    ret.data =
+        text.rc ? NULL
+                : ist_arena_dup(&answer->frame, ist_sb_text(&text), text.len);
+    return ret;
+}
 
 /* What a record adds to its frame, about. */
 static size_t record_size(const struct serve_answer *answer,
@@ -75,8 +97,7 @@ static size_t fill_records(struct serve_answer *answer,
             *keys++ = (ProtobufCBinaryData){from->keys[i].size,
                                             (uint8_t *) from->keys[i].data};
         record->id = (char *) from->id;
-        record->body =
-            (ProtobufCBinaryData){from->body.size, (uint8_t *) from->body.data};
+        record->body = body_of(answer, from);
         bytes += size;
         at[n++] = record;
         answer->next_record++;
@@ -99,8 +120,8 @@ void serve_answer_fail(struct serve_answer *answer,
     answer->serve->counts.failed++;
 }
 
-static void fail_with(struct serve_answer *answer,
-                      Isthmus__V1__Failure__Code code, const char *text)
+void serve_answer_refuse(struct serve_answer *answer,
+                         Isthmus__V1__Failure__Code code, const char *text)
 {
     struct ist_err err;
 
@@ -131,6 +152,7 @@ static bool send_frame(struct serve_answer *answer)
                                                  : FRAME_RECORDS;
     int rc;
 
+    ist_arena_reset(&answer->frame);
     reply.n_records = fill_records(answer, records, at, keys, max);
     reply.records = at;
     reply.last = is_whole(answer);
@@ -145,15 +167,18 @@ static bool send_frame(struct serve_answer *answer)
     reply.n_services = answer->n_services;
     reply.feed = (Isthmus__V1__FeedState *) (uintptr_t) answer->feed;
     reply.identity = (Isthmus__V1__Identity *) (uintptr_t) answer->identity;
-    rc = serve_stream_send(&answer->stream, &reply);
+    reply.mappings = answer->mappings;
+    reply.n_mappings = answer->n_mappings;
+    rc = answer->frame.exceeded ? -EMSGSIZE
+                                : serve_stream_send(&answer->stream, &reply);
     if (rc == -EAGAIN) {
         answer->next_record = before;
         answer->is_stalled = true;
         return false;
     }
     if (rc == -EMSGSIZE && !answer->has_failed) {
-        fail_with(answer, ISTHMUS__V1__FAILURE__CODE__TOO_LARGE,
-                  "a record is too large for a message");
+        serve_answer_refuse(answer, ISTHMUS__V1__FAILURE__CODE__TOO_LARGE,
+                            "a record is too large for a message");
         return true;
     }
     if (rc) {
@@ -230,6 +255,16 @@ static void on_list_done(struct ist_op *op)
         IST_CONTAINER(op, struct serve_answer, list.op);
     const struct os_list *list = &answer->list;
 
+    if (answer->word.asks && !answer->is_rewritten && list->n_records) {
+        answer->is_rewritten = true;
+        if (!serve_assertion_rewriting(answer, &answer->word,
+                                       &answer->rewriting)) {
+            serve_answer_refuse(answer, ISTHMUS__V1__FAILURE__CODE__TOO_LARGE,
+                                "no memory is left for the list");
+            ready(answer);
+            return;
+        }
+    }
     answer->records = list->records;
     answer->n_records = op->rc == 0 || list->is_whole ? list->n_records : 0;
     answer->next_record = 0;
@@ -269,8 +304,8 @@ static void list_on(struct serve_answer *answer)
 
     answer->is_ready = false;
     if (!copy_last_place(answer, &list->after)) {
-        fail_with(answer, ISTHMUS__V1__FAILURE__CODE__TOO_LARGE,
-                  "no memory is left to go on with the list");
+        serve_answer_refuse(answer, ISTHMUS__V1__FAILURE__CODE__TOO_LARGE,
+                            "no memory is left to go on with the list");
         ready(answer);
         return;
     }
@@ -282,7 +317,7 @@ static void list_on(struct serve_answer *answer)
     answer->n_records = answer->next_record = 0;
     os_list_fini(list);
     ist_op_prepare(&list->op, answer->op.loop, &answer->op, 0, on_list_done);
-    os_list_start(answer->serve->cloud, list);
+    os_list_start(serve_assertion_cloud(answer, &answer->word), list);
 }
 
 static void on_show_done(struct ist_op *op)
@@ -313,8 +348,8 @@ static void take_feed(struct serve_answer *answer)
 
     answer->feed = feed ? feed_state(feed, &answer->arena) : &none;
     if (!answer->feed)
-        fail_with(answer, ISTHMUS__V1__FAILURE__CODE__TOO_LARGE,
-                  "no memory is left to tell how far the feed is");
+        serve_answer_refuse(answer, ISTHMUS__V1__FAILURE__CODE__TOO_LARGE,
+                            "no memory is left to tell how far the feed is");
 }
 
 static void on_settled(struct ist_op *op)
@@ -375,6 +410,18 @@ static bool take_after(struct os_list *list, const Isthmus__V1__List *from)
     return true;
 }
 
+/* In a client's name: his filters, his microversion, his id of the request. */
+static void take_word(struct serve_answer *answer)
+{
+    const Isthmus__V1__Assertion *said = answer->word.assertion;
+    const char *query = strchr(said->target, '?');
+
+    answer->list.query = query ? query + 1 : "";
+    answer->list.request_id = said->request_id[0] ? said->request_id : NULL;
+    if (answer->call->list->version[0])
+        answer->list.version = answer->call->list->version;
+}
+
 static bool start_list(struct serve_answer *answer)
 {
     const Isthmus__V1__List *from = answer->call->list;
@@ -390,8 +437,10 @@ static bool start_list(struct serve_answer *answer)
         !take_sort(list, from) || !take_filters(list, from) ||
         !take_after(list, from))
         return false;
+    if (answer->word.asks)
+        take_word(answer);
     ist_op_prepare(&list->op, answer->op.loop, &answer->op, 0, on_list_done);
-    os_list_start(answer->serve->cloud, list);
+    os_list_start(serve_assertion_cloud(answer, &answer->word), list);
     return true;
 }
 
@@ -464,9 +513,14 @@ static bool start_login(struct serve_answer *answer)
     return true;
 }
 
-static const char *kind_of_list(const Isthmus__V1__Call *call)
+static bool start_mappings(struct serve_answer *answer)
 {
-    return call->list->kind;
+    if (!projects_tell(answer->serve->projects, &answer->arena,
+                       &answer->mappings, &answer->n_mappings))
+        serve_answer_refuse(answer, ISTHMUS__V1__FAILURE__CODE__TOO_LARGE,
+                            "no memory is left to tell the projects");
+    ready(answer);
+    return true;
 }
 
 static const char *kind_of_show(const Isthmus__V1__Call *call)
@@ -492,6 +546,22 @@ static const char *kind_of_feed(const Isthmus__V1__Call *call)
     return "service";
 }
 
+static bool look_at_list(struct serve_answer *answer, struct serve_asked *ret)
+{
+    const Isthmus__V1__List *list = answer->call->list;
+
+    *ret = (struct serve_asked){POLICY_READ, list->kind, NULL};
+    if (!list->as)
+        return true;
+    if (!serve_assertion_look(answer, list->as, &answer->word, ret))
+        return false;
+    if (ret->verb == POLICY_READ && strcmp(ret->kind, list->kind) == 0)
+        return true;
+    serve_answer_refuse(answer, ISTHMUS__V1__FAILURE__CODE__DENIED,
+                        "the hub's assertion is for something else");
+    return false;
+}
+
 /* What a call may be: by which verb and kind the policy judges it, and who
  * carries it out (false: it makes no sense). */
 struct serve_verb {
@@ -510,13 +580,16 @@ struct serve_verb {
     }
 
 static const struct serve_verb verbs[] = {
-    READS(LIST, kind_of_list, start_list),
+    {.what = ISTHMUS__V1__CALL__WHAT_LIST,
+     .start = start_list,
+     .look = look_at_list},
     READS(SHOW, kind_of_show, start_show),
     READS(PROBE, kind_of_probe, start_probe),
     /* What they tell of is what the policy lets be listed; they themselves
      * say nothing of any row. */
     READS(POSITION, kind_of_feed, start_position),
     READS(RESYNC, kind_of_feed, start_resync),
+    READS(MAPPINGS, kind_of_feed, start_mappings),
     READS(LOGIN, kind_of_login, start_login),
     {.what = ISTHMUS__V1__CALL__WHAT_RELAY,
      .start = serve_relay_start,
@@ -550,6 +623,7 @@ static void on_answered(struct ist_op *op)
     os_visitor_fini(&answer->visitor);
     wipe_login(answer);
     serve_relay_free(answer->relay);
+    ist_arena_fini(&answer->frame);
     ist_arena_fini(&answer->arena);
     free(answer);
 }
@@ -614,8 +688,8 @@ static bool is_allowed(struct serve_answer *answer,
     tell_denied(serve, asked->verb, asked->kind);
     ist_log_info("serve", "denied by the site's policy: %s %s (%s)",
                  policy_verb_name(asked->verb), asked->kind, verdict.reason);
-    fail_with(answer, ISTHMUS__V1__FAILURE__CODE__DENIED,
-              "the site's policy does not allow it");
+    serve_answer_refuse(answer, ISTHMUS__V1__FAILURE__CODE__DENIED,
+                        "the site's policy does not allow it");
     return false;
 }
 
@@ -626,24 +700,26 @@ static void judge(struct serve_answer *answer)
     struct serve_asked asked;
 
     if (!answer->verb) {
-        fail_with(answer, ISTHMUS__V1__FAILURE__CODE__BAD_CALL,
-                  "this agent does not know that kind of call: is it older "
-                  "than the hub?");
+        serve_answer_refuse(
+            answer, ISTHMUS__V1__FAILURE__CODE__BAD_CALL,
+            "this agent does not know that kind of call: is it older "
+            "than the hub?");
     } else if (serve->n_open > serve->conf.calls_max) {
         serve->counts.busy++;
-        fail_with(answer, ISTHMUS__V1__FAILURE__CODE__BUSY,
-                  "the agent works on as many calls as it may");
+        serve_answer_refuse(answer, ISTHMUS__V1__FAILURE__CODE__BUSY,
+                            "the agent works on as many calls as it may");
         answer->failure.retryable = true;
     } else if (!look(answer, &asked) || !is_allowed(answer, &asked)) {
         /* The answer says why. */
     } else if (!serve->cloud) {
-        fail_with(answer, ISTHMUS__V1__FAILURE__CODE__UNSUPPORTED,
-                  "the agent has no OpenStack configured");
+        serve_answer_refuse(answer, ISTHMUS__V1__FAILURE__CODE__UNSUPPORTED,
+                            "the agent has no OpenStack configured");
     } else if (answer->verb->start(answer)) {
         return;
     } else {
-        fail_with(answer, ISTHMUS__V1__FAILURE__CODE__BAD_CALL,
-                  "the call is out of range: is the agent older than the hub?");
+        serve_answer_refuse(
+            answer, ISTHMUS__V1__FAILURE__CODE__BAD_CALL,
+            "the call is out of range: is the agent older than the hub?");
     }
     ready(answer);
 }
@@ -683,6 +759,7 @@ void serve_answer_start(struct serve *serve, const struct ist_letter *letter)
     if (!answer)
         return;
     ist_arena_init(&answer->arena, 1U << 20);
+    ist_arena_init(&answer->frame, FRAME_MAX);
     answer->call = ist_unpack(&isthmus__v1__call__descriptor, &answer->arena,
                               letter->body, letter->body_size);
     if (!answer->call || !is_word(answer->call->reply_word) ||

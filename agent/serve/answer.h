@@ -4,6 +4,7 @@
 #define SERVE_ANSWER_H
 
 #include "os/visitor.h"
+#include "serve/assertion.h"
 #include "serve/stream.h"
 
 struct serve_answer {
@@ -15,6 +16,10 @@ struct serve_answer {
     struct serve_relay *relay;     /* Owned; NULL: the call is no relay. */
     struct ist_arena arena;        /* The call, unpacked. */
     const Isthmus__V1__Call *call; /* In the arena. */
+    struct serve_asserted word;    /* Whose it is. */
+    bool is_rewritten;             /* The records of a list are, so: */
+    struct ist_rewriting rewriting;
+    struct ist_arena frame; /* Those of the frame that is being sent. */
     struct os_list list;
     struct os_show show;
     struct os_probe probe;
@@ -28,6 +33,8 @@ struct serve_answer {
     size_t n_services;
     const Isthmus__V1__FeedState *feed;    /* In the arena; NULL: none. */
     const Isthmus__V1__Identity *identity; /* The same. */
+    Isthmus__V1__Mapping **mappings;
+    size_t n_mappings;
     bool has_more;      /* Behind those: the list goes on when credit comes. */
     uint64_t granted;   /* Records that may still be sent. */
     uint64_t n_skipped; /* Not said yet. */
@@ -57,6 +64,10 @@ void serve_answer_pump(struct serve_answer *);
  * found. */
 void serve_answer_fail(struct serve_answer *, Isthmus__V1__Failure__Code,
                        const struct ist_err *);
+
+/* The same in words of ours. */
+void serve_answer_refuse(struct serve_answer *, Isthmus__V1__Failure__Code,
+                         const char *text);
 
 /* What a call does, as the policy judges it. 'project' NULL: any. */
 struct serve_asked {

@@ -8,10 +8,6 @@
 
 #include "base/log.h"
 #include "codec/rewrite.h"
-#include "codec/statement.h"
-#include "codec/unpack.h"
-#include "os/url.h"
-#include "serve/action.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -22,18 +18,13 @@
 #define CHUNK      (256U * 1024) /* Bytes of the body in one frame. */
 #define GATHER_MS  1             /* For a frame to fill up. */
 #define UP_WINDOW  (1024U * 1024)
-#define LIFE_MAX   60000U /* Between an assertion's two times. */
 #define IDLE_MAX   60000U
-#define MAPS_MAX   OS_SERVICES_MAX
 #define HEADER_MAX 8192U
 #define METHOD_MAX 16U
 
 struct serve_relay {
-    struct serve_answer *answer;             /* Borrowed: whose part it is. */
-    const Isthmus__V1__Relay *asks;          /* In the answer's arena... */
-    const Isthmus__V1__Assertion *assertion; /* ... as this is. */
-    const struct os_service *service;
-    const struct project *project; /* Borrowed; NULL: the site's own. */
+    struct serve_answer *answer;       /* Borrowed: whose part it is. */
+    const struct serve_asserted *word; /* The answer's. */
     struct os_exchange exchange;
     uint64_t idle_ms;
     struct ist_timer idle, gather;
@@ -43,9 +34,8 @@ struct serve_relay {
     Isthmus__V1__RelayHead *head; /* In the arena; NULL: not come yet. */
     bool head_sent, is_whole, is_held;
     struct ist_sb out;
-    size_t out_at;    /* What of it is sent. */
-    uint64_t granted; /* Bytes that the hub still takes. */
-    struct ist_link_map maps[MAPS_MAX];
+    size_t out_at;     /* What of it is sent. */
+    uint64_t granted;  /* Bytes that the hub still takes. */
     bool is_rewritten; /* The answer is JSON. */
     struct ist_rewrite rewrite;
 
@@ -57,15 +47,6 @@ struct serve_relay {
     uint64_t up_open; /* Bytes that the hub may still send. */
     uint32_t up_owed; /* To be granted with the next frame. */
 };
-
-static void fail(struct serve_relay *relay, Isthmus__V1__Failure__Code code,
-                 const char *text)
-{
-    struct ist_err err;
-
-    ist_err_set(&err, 1, "%s", text);
-    serve_answer_fail(relay->answer, code, &err);
-}
 
 /* Silence */
 
@@ -86,57 +67,6 @@ static void moved(struct serve_relay *relay)
                      on_idle);
 }
 
-/* The hub's word */
-
-static bool is_body_asserted(const Isthmus__V1__Relay *asks,
-                             const Isthmus__V1__Assertion *assertion)
-{
-    uint8_t hash[crypto_hash_sha256_BYTES];
-
-    if (asks->body_follows)
-        return assertion->body_hash.len == 0 && asks->body.len == 0;
-    if (assertion->body_hash.len != sizeof(hash))
-        return false;
-    crypto_hash_sha256(hash, asks->body.data, asks->body.len);
-    return memcmp(hash, assertion->body_hash.data, sizeof(hash)) == 0;
-}
-
-static bool is_in_time(const struct serve *serve,
-                       const Isthmus__V1__Assertion *assertion)
-{
-    uint64_t now = ist_loop_wall(serve->loop), skew = serve->conf.skew_ms;
-
-    return assertion->issued_ms <= now + skew &&
-           assertion->expires_ms + skew >= now &&
-           assertion->expires_ms >= assertion->issued_ms &&
-           assertion->expires_ms - assertion->issued_ms <= LIFE_MAX;
-}
-
-/* NULL: fine; else what is wrong. */
-static const char *doubt(const struct serve_relay *relay)
-{
-    const struct serve *serve = relay->answer->serve;
-    const Isthmus__V1__Relay *asks = relay->asks;
-    const Isthmus__V1__Assertion *assertion = relay->assertion;
-
-    if (asks->signature.len != crypto_sign_BYTES ||
-        !ist_statement_verify(IST_STATEMENT_ASSERTION, asks->assertion.data,
-                              asks->assertion.len, asks->signature.data,
-                              serve->hub->signing_public))
-        return "it is not signed by the hub";
-    if (!assertion)
-        return "it cannot be read";
-    if (assertion->audience.len != sizeof(serve->self->uid.b) ||
-        memcmp(assertion->audience.data, serve->self->uid.b,
-               sizeof(serve->self->uid.b)) != 0)
-        return "it is for another site";
-    if (!is_in_time(serve, assertion))
-        return "its time is over, or has not come";
-    if (!is_body_asserted(asks, assertion))
-        return "it is for another body";
-    return NULL;
-}
-
 static struct serve_relay *relay_new(struct serve_answer *answer)
 {
     struct serve_relay *relay = calloc(1, sizeof(*relay));
@@ -145,10 +75,7 @@ static struct serve_relay *relay_new(struct serve_answer *answer)
         return NULL;
     answer->relay = relay;
     relay->answer = answer;
-    relay->asks = answer->call->relay;
-    relay->assertion =
-        ist_unpack(&isthmus__v1__assertion__descriptor, &answer->arena,
-                   relay->asks->assertion.data, relay->asks->assertion.len);
+    relay->word = &answer->word;
     relay->idle_ms = answer->call->timeout_ms < IDLE_MAX
                          ? answer->call->timeout_ms
                          : IDLE_MAX;
@@ -157,88 +84,15 @@ static struct serve_relay *relay_new(struct serve_answer *answer)
     return relay;
 }
 
-static bool distrust(struct serve_relay *relay, const char *why)
-{
-    struct serve *serve = relay->answer->serve;
-    char text[128];
-
-    snprintf(text, sizeof(text), "the hub's assertion is refused: %s", why);
-    ist_log_warn("serve", "%s", text);
-    serve->counts.denied++;
-    serve_tell(serve, "denied", "unknown", "assertion", text);
-    fail(relay, ISTHMUS__V1__FAILURE__CODE__DENIED, text);
-    return false;
-}
-
-/* The site's own id of the project: as the credential's entry says it, or as
- * Keystone did when it was first used. */
-static const char *own_project(const struct project *project)
-{
-    if (os_cloud_project(project->cloud)[0])
-        return os_cloud_project(project->cloud);
-    return project->entry.project_id ? project->entry.project_id : "mapped";
-}
-
-/* Who acts: the credential that the site has put for the project. What is of no
- * project is the hub's admin's own, or nobody's, who may only ask a service
- * what it is. */
-static bool find_project(struct serve_relay *relay, struct serve_asked *asked)
-{
-    const Isthmus__V1__Assertion *assertion = relay->assertion;
-    char text[160];
-
-    if (assertion->project[0] == '\0') {
-        if (assertion->user[0] ||
-            (asked->verb == POLICY_READ && strcmp(asked->kind, "service") == 0))
-            return true;
-        fail(relay, ISTHMUS__V1__FAILURE__CODE__DENIED,
-             "only who has logged in may ask for that");
-        return false;
-    }
-    relay->project = projects_find(relay->answer->serve->projects,
-                                   assertion->project, assertion->project_name,
-                                   assertion->roles, assertion->n_roles);
-    if (relay->project) {
-        asked->project = own_project(relay->project);
-        return true;
-    }
-    snprintf(text, sizeof(text),
-             "the site has no project for %.80s: its admin maps it in "
-             "projects.yaml",
-             assertion->project_name);
-    fail(relay, ISTHMUS__V1__FAILURE__CODE__DENIED, text);
-    return false;
-}
-
 bool serve_relay_look(struct serve_answer *answer, struct serve_asked *ret)
 {
-    struct serve_relay *relay = relay_new(answer);
-    struct serve_action action;
-    struct ist_err err;
-    const char *why;
-
-    if (!relay) {
-        ist_err_set(&err, 1, "no memory is left for it");
-        serve_answer_fail(answer, ISTHMUS__V1__FAILURE__CODE__BUSY, &err);
+    if (!relay_new(answer)) {
+        serve_answer_refuse(answer, ISTHMUS__V1__FAILURE__CODE__BUSY,
+                            "no memory is left for it");
         return false;
     }
-    why = doubt(relay);
-    if (why)
-        return distrust(relay, why);
-    relay->service = os_service_find(relay->assertion->service);
-    if (!relay->service || strcmp(relay->service->name, "identity") == 0) {
-        fail(relay, ISTHMUS__V1__FAILURE__CODE__UNSUPPORTED,
-             "it is none of the services that the agent passes on");
-        return false;
-    }
-    if (os_url_check_target(relay->assertion->target, &err)) {
-        serve_answer_fail(answer, ISTHMUS__V1__FAILURE__CODE__BAD_CALL, &err);
-        return false;
-    }
-    action = serve_action_of(relay->service, relay->assertion->method,
-                             relay->assertion->target);
-    *ret = (struct serve_asked){action.verb, action.kind, NULL};
-    return find_project(relay, ret);
+    return serve_assertion_look(answer, answer->call->relay, &answer->word,
+                                ret);
 }
 
 /* Sending */
@@ -445,42 +299,7 @@ static bool is_json(const struct os_exchange *exchange)
 
 static bool is_head(const struct serve_relay *relay)
 {
-    return strcmp(relay->assertion->method, "HEAD") == 0;
-}
-
-/* The site's addresses, each with what stands for it. Known
- * once there was a login. False: no memory. */
-static bool build_maps(struct serve_relay *relay)
-{
-    struct ist_arena *arena = &relay->answer->arena;
-    struct ist_rewriting *how = &relay->rewrite.how;
-    const struct os_cloud *cloud = relay->exchange.cloud;
-    const struct os_service *services;
-    size_t n;
-
-    services = os_services(&n);
-    for (size_t i = 0; i < n && how->n_maps < MAPS_MAX; i++) {
-        const char *from = os_cloud_base(cloud, &services[i]);
-        size_t size;
-        char *to;
-
-        if (!from || relay->asks->public_url[0] == '\0')
-            continue;
-        size = strlen(relay->asks->public_url) + strlen(services[i].name) + 2;
-        to = ist_arena_alloc(arena, size);
-        from = ist_arena_strdup(arena, from);
-        if (!to || !from)
-            return false;
-        snprintf(to, size, "%s/%s", relay->asks->public_url, services[i].name);
-        relay->maps[how->n_maps++] = (struct ist_link_map){from, to};
-    }
-    how->maps = relay->maps;
-    if (relay->project) {
-        how->id_from = ist_arena_strdup(arena, os_cloud_project(cloud));
-        how->id_to = relay->assertion->project;
-        return how->id_from != NULL;
-    }
-    return true;
+    return strcmp(relay->word->assertion->method, "HEAD") == 0;
 }
 
 static void on_head(struct os_exchange *exchange)
@@ -489,7 +308,8 @@ static void on_head(struct os_exchange *exchange)
         IST_CONTAINER(exchange, struct serve_relay, exchange);
 
     moved(relay);
-    if (!build_maps(relay)) {
+    if (!serve_assertion_rewriting(relay->answer, relay->word,
+                                   &relay->rewrite.how)) {
         ist_op_cancel(&exchange->op, -ENOMEM);
         return;
     }
@@ -544,8 +364,8 @@ static void on_exchanged(struct ist_op *op)
     }
     answer->is_ready = true;
     if (relay->is_late)
-        fail(relay, ISTHMUS__V1__FAILURE__CODE__TIMEOUT,
-             "nothing moved between hub and service in time");
+        serve_answer_refuse(answer, ISTHMUS__V1__FAILURE__CODE__TIMEOUT,
+                            "nothing moved between hub and service in time");
     else if (op->rc)
         serve_answer_fail(answer, os_failure_code(op->rc), &op->err);
     else if (relay->is_rewritten)
@@ -653,13 +473,13 @@ static const char *const *build_headers(struct serve_relay *relay)
 {
     struct serve_answer *answer = relay->answer;
     const char **lines = ist_arena_alloc(
-        &answer->arena, (relay->asks->n_headers + 2) * sizeof(char *));
+        &answer->arena, (relay->word->asks->n_headers + 2) * sizeof(char *));
     size_t n = 0;
 
-    if (!lines || relay->asks->n_headers > OS_EXCHANGE_HEADERS_MAX - 1)
+    if (!lines || relay->word->asks->n_headers > OS_EXCHANGE_HEADERS_MAX - 1)
         return NULL;
-    for (size_t i = 0; i < relay->asks->n_headers; i++) {
-        const Isthmus__V1__Header *header = relay->asks->headers[i];
+    for (size_t i = 0; i < relay->word->asks->n_headers; i++) {
+        const Isthmus__V1__Header *header = relay->word->asks->headers[i];
 
         if (is_ours(header->name))
             continue;
@@ -667,8 +487,8 @@ static const char *const *build_headers(struct serve_relay *relay)
         if (!lines[n++])
             return NULL;
     }
-    lines[n] =
-        line_of(answer, "X-OpenStack-Request-Id", relay->assertion->request_id);
+    lines[n] = line_of(answer, "X-OpenStack-Request-Id",
+                       relay->word->assertion->request_id);
     if (!lines[n++])
         return NULL;
     lines[n] = NULL;
@@ -678,16 +498,13 @@ static const char *const *build_headers(struct serve_relay *relay)
 bool serve_relay_start(struct serve_answer *answer)
 {
     struct serve_relay *relay = answer->relay;
-    const Isthmus__V1__Relay *asks = relay->asks;
+    const Isthmus__V1__Relay *asks = relay->word->asks;
     struct os_exchange *exchange = &relay->exchange;
 
-    exchange->cloud =
-        relay->project ? relay->project->cloud : answer->serve->cloud;
-    if (relay->project)
-        exchange->project_alias = relay->assertion->project;
-    exchange->service = relay->service;
-    exchange->method = relay->assertion->method;
-    exchange->target = relay->assertion->target;
+    exchange->cloud = serve_assertion_cloud(answer, relay->word);
+    exchange->service = relay->word->service;
+    exchange->method = relay->word->assertion->method;
+    exchange->target = relay->word->assertion->target;
     exchange->headers = build_headers(relay);
     exchange->body = asks->body.data;
     exchange->body_size = asks->body.len;
@@ -700,7 +517,8 @@ bool serve_relay_start(struct serve_answer *answer)
             asks->body_length ? asks->body_length : UINT64_MAX;
         relay->up_owed = UP_WINDOW;
     }
-    if (!exchange->headers || strlen(exchange->method) > METHOD_MAX)
+    if (!serve_assertion_request(answer, relay->word, &exchange->rewriting) ||
+        !exchange->headers || strlen(exchange->method) > METHOD_MAX)
         return false;
     moved(relay);
     ist_op_prepare(&exchange->op, answer->op.loop, &answer->op, 0,

@@ -46,8 +46,9 @@ const struct ist_row serve_rows[] = {
 
 /* Presence */
 
+/* 'digest' holds that of the projects. */
 static void fill_presence(struct serve *serve, Isthmus__V1__Presence *presence,
-                          bool leaving)
+                          bool leaving, uint8_t digest[32])
 {
     static char version[] = IST_VERSION;
 
@@ -62,6 +63,10 @@ static void fill_presence(struct serve *serve, Isthmus__V1__Presence *presence,
     if (serve->cloud)
         presence->n_services =
             os_cloud_services(serve->cloud, &presence->services);
+    if (projects_count(serve->projects)) {
+        projects_digest(serve->projects, digest);
+        presence->projects_digest = (ProtobufCBinaryData){32, digest};
+    }
     if (serve->feed)
         presence->feed = (Isthmus__V1__FeedState *) (uintptr_t) feed_state(
             serve->feed, &serve->packing);
@@ -71,6 +76,7 @@ void serve_presence(struct serve *serve, bool leaving)
 {
     IST_CLEANUP(ist_sb_fini) struct ist_sb wire;
     Isthmus__V1__Presence presence;
+    uint8_t digest[32];
     struct ist_letter letter = {.kind = IST_KIND_HEARTBEAT};
     struct ist_bus_message message;
     uint64_t now = ist_loop_wall(serve->loop);
@@ -79,7 +85,7 @@ void serve_presence(struct serve *serve, bool leaving)
     if (serve->is_stopped)
         return;
     ist_arena_reset(&serve->packing);
-    fill_presence(serve, &presence, leaving);
+    fill_presence(serve, &presence, leaving, digest);
     letter.expires_ms = now + PRESENCE_LIFE_MS;
     letter.body = ist_pack(&presence, &serve->packing, &letter.body_size);
     if (!letter.body ||

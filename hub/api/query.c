@@ -322,19 +322,6 @@ int api_query_show(const struct ist_httpd_param *params, size_t n,
 
 /* RFC 3986: unreserved characters stay, and the comma, which every list here
  * uses and no server splits at. */
-void api_query_encode(struct ist_sb *out, const char *text)
-{
-    static const char plain[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrst"
-                                "uvwxyz0123456789-._~,";
-
-    for (; *text; text++) {
-        if (strchr(plain, *text))
-            ist_sb_putc(out, *text);
-        else
-            ist_sb_printf(out, "%%%02X", (unsigned char) *text);
-    }
-}
-
 void api_query_next(struct ist_sb *out, const char *path,
                     const struct ist_httpd_param *params, size_t n,
                     const char *marker)
@@ -344,11 +331,11 @@ void api_query_next(struct ist_sb *out, const char *path,
     for (size_t i = 0; i < n; i++) {
         if (strcmp(params[i].name, "marker") == 0)
             continue;
-        api_query_encode(out, params[i].name);
+        ist_query_encode(out, params[i].name);
         ist_sb_putc(out, '=');
-        api_query_encode(out, params[i].value);
+        ist_query_encode(out, params[i].value);
         ist_sb_putc(out, '&');
     }
     ist_sb_puts(out, "marker=");
-    api_query_encode(out, marker);
+    ist_query_encode(out, marker);
 }

@@ -51,9 +51,6 @@ int api_query_show(const struct ist_httpd_param *params, size_t n,
 /* The names that a list, a show takes; NULL-ended. For the OpenAPI check. */
 extern const char *const api_query_list_names[], *const api_query_show_names[];
 
-/* Appends text percent-encoded, fit for a query or one part of a path. */
-void api_query_encode(struct ist_sb *out, const char *text);
-
 /* Appends "path?..." with the parameters as they were, but 'marker' as given:
  * the link to the next page. */
 void api_query_next(struct ist_sb *out, const char *path,

@@ -79,7 +79,7 @@ static void put_hit(struct ist_sb *out, const struct view_hit *hit)
     api_put_text(out, "matched", hit->what);
     api_put_text(out, "text", hit->text);
     ist_sb_printf(&href, "/api/v1/%s/", hit->kind->plural);
-    api_query_encode(&href, hit->id);
+    ist_query_encode(&href, hit->id);
     ist_sb_printf(&href, "?site=%s", hit->site);
     api_put_text(out, "href", ist_sb_text(&href));
     ist_sb_putc(out, '}');

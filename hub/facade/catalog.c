@@ -1,13 +1,14 @@
 #include "facade/catalog.h"
 
 #include "codec/uuid5.h"
+#include "facade/mapping.h"
 #include "sites/key.h"
 
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
 
-#define REGION_MAX (SITES_NAME_SIZE + 1)
+#define CALLER_MAX 8192 /* Names and ids of one. */
 
 const char *facade_hub_id(const Isthmus__V1__Token *token, const char *own_id,
                           char *ret)
@@ -111,16 +112,13 @@ static void put_id(struct ist_sb *out, const struct facade *facade,
     put(out, "id", ist_id_hex(&id, hex));
 }
 
-static void put_endpoints(struct ist_sb *out, const struct facade *facade,
-                          const char *url, const Isthmus__V1__Token *token,
-                          size_t entry, const struct sites_site *site)
+static void put_region(struct ist_sb *out, const struct facade *facade,
+                       const char *url, const Isthmus__V1__Token *token,
+                       size_t entry, const char *region, const char *key)
 {
     static const char *const interfaces[] = {"public", "internal", "admin"};
-    char key[SITES_KEY_SIZE], where[400], project[IST_ID_HEX_SIZE] = "";
+    char where[400], project[IST_ID_HEX_SIZE] = "";
 
-    if (!sites_key(site->name, key) ||
-        !has_service(site, entries[entry].service))
-        return;
     if (entries[entry].has_project && token->scoped)
         facade_hub_id(token, token->identity->grants[0]->project_id, project);
     if (entries[entry].service)
@@ -130,21 +128,59 @@ static void put_endpoints(struct ist_sb *out, const struct facade *facade,
         snprintf(where, sizeof(where), "%s%s", url, entries[entry].path);
     for (size_t i = 0; i < IST_COUNT(interfaces); i++) {
         ist_sb_puts(out, out->data[out->len - 1] == '[' ? "{" : ",{");
-        put_id(out, facade, site->name, entries[entry].type, interfaces[i]);
+        put_id(out, facade, region, entries[entry].type, interfaces[i]);
         put(out, "interface", interfaces[i]);
-        put(out, "region", site->name);
-        put(out, "region_id", site->name);
+        put(out, "region", region);
+        put(out, "region_id", region);
         put(out, "url", where);
         ist_sb_putc(out, '}');
     }
 }
 
+/* Of a site where the project acts, up or down. */
+static void put_site(struct ist_sb *out, const struct facade *facade,
+                     const char *url, const Isthmus__V1__Token *token,
+                     const struct facade_caller *caller, size_t entry,
+                     const struct sites_site *site)
+{
+    char key[SITES_KEY_SIZE];
+    const char *project;
+
+    if (sites_key(site->name, key) &&
+        has_service(site, entries[entry].service) &&
+        (!token->scoped ||
+         facade_mapping_find(facade->mappings, site, caller, &project)))
+        put_region(out, facade, url, token, entry, site->name, key);
+}
+
 /* The user's own site comes first: clients that name no region take it. */
-void facade_catalog_json(struct ist_sb *out, const struct facade *facade,
-                         const char *url, const Isthmus__V1__Token *token)
+static void put_endpoints(struct ist_sb *out, const struct facade *facade,
+                          const char *url, const Isthmus__V1__Token *token,
+                          const struct facade_caller *caller, size_t entry)
 {
     struct sites_site *home = sites_find(facade->sites, token->home), *site;
 
+    if (home)
+        put_site(out, facade, url, token, caller, entry, home);
+    if (facade->global)
+        put_region(out, facade, url, token, entry, FACADE_GLOBAL,
+                   FACADE_GLOBAL);
+    site = NULL;
+    while ((site = sites_next(facade->sites, site))) {
+        if (site != home)
+            put_site(out, facade, url, token, caller, entry, site);
+    }
+}
+
+void facade_catalog_json(struct ist_sb *out, const struct facade *facade,
+                         const char *url, const Isthmus__V1__Token *token)
+{
+    struct facade_caller caller = {"", "", "", NULL, 0};
+    struct ist_arena arena;
+
+    ist_arena_init(&arena, CALLER_MAX);
+    if (token->scoped)
+        facade_caller_of(token, &arena, &caller);
     ist_sb_putc(out, '[');
     for (size_t i = 0; i < IST_COUNT(entries); i++) {
         ist_sb_puts(out, i ? ",{" : "{");
@@ -152,16 +188,11 @@ void facade_catalog_json(struct ist_sb *out, const struct facade *facade,
         put(out, "type", entries[i].type);
         put(out, "name", entries[i].name);
         ist_sb_puts(out, ",\"endpoints\":[");
-        if (home)
-            put_endpoints(out, facade, url, token, i, home);
-        site = NULL;
-        while ((site = sites_next(facade->sites, site))) {
-            if (site != home)
-                put_endpoints(out, facade, url, token, i, site);
-        }
+        put_endpoints(out, facade, url, token, &caller, i);
         ist_sb_puts(out, "]}");
     }
     ist_sb_putc(out, ']');
+    ist_arena_fini(&arena);
 }
 
 /* --- The token --- */

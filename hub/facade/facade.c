@@ -54,6 +54,12 @@ static bool split(const char *text, struct parts *ret)
     return ret->key_len > 0 && ret->service_len > 0;
 }
 
+static bool is_key(const struct parts *parts, const char *key)
+{
+    return strlen(key) == parts->key_len &&
+           memcmp(key, parts->key, parts->key_len) == 0;
+}
+
 static struct sites_site *find_site(struct sites *sites,
                                     const struct parts *parts)
 {
@@ -61,8 +67,7 @@ static struct sites_site *find_site(struct sites *sites,
     struct sites_site *site = NULL;
 
     while ((site = sites_next(sites, site))) {
-        if (sites_key(site->name, key) && strlen(key) == parts->key_len &&
-            memcmp(key, parts->key, parts->key_len) == 0)
+        if (sites_key(site->name, key) && is_key(parts, key))
             return site;
     }
     return NULL;
@@ -105,21 +110,18 @@ static const char *name_of(struct ist_arena *arena, const char *site,
     return text;
 }
 
-/* Only one that is of a project can do anything at a site. */
-static bool take_token(struct ist_httpd_request *http,
-                       const Isthmus__V1__Token *token,
-                       struct facade_caller *ret)
+bool facade_caller_of(const Isthmus__V1__Token *token, struct ist_arena *arena,
+                      struct facade_caller *ret)
 {
     const Isthmus__V1__Identity *who = token->identity;
-    char *id = ist_arena_alloc(&http->arena, IST_ID_HEX_SIZE);
+    char *id = ist_arena_alloc(arena, IST_ID_HEX_SIZE);
 
     if (!token->scoped || who->n_grants != 1 || !id)
         return false;
-    ret->user = name_of(&http->arena, token->home, who->domain, who->user);
+    ret->user = name_of(arena, token->home, who->domain, who->user);
     ret->project = facade_hub_id(token, who->grants[0]->project_id, id);
-    ret->project_name =
-        name_of(&http->arena, token->home, who->grants[0]->domain,
-                who->grants[0]->project);
+    ret->project_name = name_of(arena, token->home, who->grants[0]->domain,
+                                who->grants[0]->project);
     ret->roles = who->grants[0]->roles;
     ret->n_roles = who->grants[0]->n_roles;
     return ret->user && ret->project_name;
@@ -143,7 +145,7 @@ static bool find_caller(const struct facade *facade,
                 ? facade_token_find(facade->tokens, facade->credentials, text,
                                     &http->arena)
                 : NULL;
-    return token && take_token(http, token, ret);
+    return token && facade_caller_of(token, &http->arena, ret);
 }
 
 /* Clients ask a service for its versions before they log in: keystoneauth by
@@ -196,6 +198,7 @@ void facade_begin(struct facade *facade, struct ist_httpd_request *http)
     struct parts parts = {0};
     enum facade_shape shape = FACADE_NOVA;
     char url[FACADE_URL_SIZE], auth[BASE_MAX], base[BASE_MAX];
+    bool is_global;
 
     facade_url(facade, http, url);
     snprintf(auth, sizeof(auth), "%s" FACADE_IDENTITY, url);
@@ -210,8 +213,9 @@ void facade_begin(struct facade *facade, struct ist_httpd_request *http)
                      "The request you have made requires authentication.");
         return;
     }
+    is_global = facade->global && parts.key && is_key(&parts, FACADE_GLOBAL);
     asked.site = parts.key ? find_site(facade->sites, &parts) : NULL;
-    if (!asked.site) {
+    if (!asked.site && !is_global) {
         facade_fault(http, shape, 404, NULL, "There is no region %.*s.",
                      (int) (parts.key_len < 40 ? parts.key_len : 40),
                      parts.key ? parts.key : "");
@@ -221,7 +225,8 @@ void facade_begin(struct facade *facade, struct ist_httpd_request *http)
         facade_fault(http, shape, 404, NULL,
                      "There is no service %.*s in region %s.",
                      (int) (parts.service_len < 40 ? parts.service_len : 40),
-                     parts.service ? parts.service : "", asked.site->name);
+                     parts.service ? parts.service : "",
+                     asked.site ? asked.site->name : FACADE_GLOBAL);
         return;
     }
     if (facade->n_open >= facade->conf.relays_max) {
@@ -236,6 +241,8 @@ void facade_begin(struct facade *facade, struct ist_httpd_request *http)
     asked.target = target_of(http, parts.target);
     if (!asked.base || !asked.target)
         facade_fault(http, shape, 500, NULL, "The hub is out of memory.");
+    else if (is_global || (facade->global && asked.site->state == SITES_ABSENT))
+        facade->global(facade->global_arg, http, &asked);
     else
         facade_relay_begin(facade, http, &asked);
 }

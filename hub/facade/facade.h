@@ -8,9 +8,14 @@
 #ifndef FACADE_FACADE_H
 #define FACADE_FACADE_H
 
+#include "facade/services.h"
+
 #include "base/row.h"
 #include "httpd/server.h"
 #include "survey/desk.h"
+
+#include "isthmus/v1/identity.pb-c.h"
+#include "isthmus/v1/relay.pb-c.h"
 
 #include <bsd/sys/queue.h>
 
@@ -39,7 +44,36 @@ struct facade_caller {
     size_t n_roles; /* All borrowed from the request. */
 };
 
+/* Only a token that is of a project can do anything at a site. What is made up
+ * is in the arena, the rest borrowed from the token. */
+bool facade_caller_of(const Isthmus__V1__Token *, struct ist_arena *,
+                      struct facade_caller *ret);
+
+/* What is asked of whom. Strings are the request's. */
+struct facade_asked {
+    struct sites_site *site;
+    const struct facade_service *service;
+    const char *target; /* Behind the service: "/v2.1/servers?limit=2". */
+    const char *base;   /* Of the region, for links:
+                         * "https://hub:8443/r/hkg". */
+    struct facade_caller caller;
+    const char *version; /* Instead of the microversion of the client's
+                          * headers, where there is one; NULL: as it is. */
+    /* What reads otherwise in the region than at the site. */
+    Isthmus__V1__Swap **swaps;
+    size_t n_swaps;
+};
+
 struct facade_keep;
+struct facade_mappings;
+
+/* The region of all sites; its requests come as those of a site's do, but
+ * without a site. Those to the region of a site that is away come there too:
+ * what it last said is known there. */
+#define FACADE_GLOBAL "global"
+
+typedef void facade_region_fn(void *arg, struct ist_httpd_request *,
+                              const struct facade_asked *);
 
 struct facade {
     struct ist_loop *loop;
@@ -47,7 +81,11 @@ struct facade {
     struct sites *sites;
     struct ist_self *self; /* All borrowed: the hub's, who signs. */
     struct facade_conf conf;
-    struct facade_keep *tokens, *credentials; /* Borrowed, set by the owner. */
+    /* Borrowed, set by the owner. */
+    struct facade_keep *tokens, *credentials;
+    struct facade_mappings *mappings;
+    facade_region_fn *global; /* NULL: there is none. */
+    void *global_arg;
     /* Is it the token of the hub's admin? */
     bool (*is_admin)(void *arg, const char *token);
     void *arg;

@@ -8,7 +8,7 @@
 #include <string.h>
 
 #define SWEEP_MS   600000U
-#define RECORD_MAX (256U * 1024) /* Of one, unpacked. */
+#define RECORD_MAX (1024U * 1024) /* Of one, unpacked. */
 
 struct facade_keep {
     struct ist_loop *loop;

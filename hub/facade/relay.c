@@ -11,10 +11,10 @@
  * call and its request are over. */
 #include "facade/relay.h"
 
+#include "facade/assertion.h"
 #include "facade/fault.h"
-
-#include "codec/statement.h"
-#include "codec/unpack.h"
+#include "facade/outcome.h"
+#include "facade/speech.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -22,18 +22,15 @@
 #include <string.h>
 #include <strings.h>
 
-#define INLINE_MAX  (64U * 1024)   /* A longer body follows the call. */
-#define PIECE       (256U * 1024)  /* Of a body that follows. */
-#define WINDOW      (1024U * 1024) /* Of the answer, here and on its way. */
-#define ARENA_MAX   (4U << 20)     /* A frame, or the call. */
-#define LIFE_MS     60000U         /* Of an assertion. */
-#define HEADERS_MAX 64
+#define INLINE_MAX (64U * 1024)   /* A longer body follows the call. */
+#define PIECE      (256U * 1024)  /* Of a body that follows. */
+#define WINDOW     (1024U * 1024) /* Of the answer, here and on its way. */
+#define ARENA_MAX  (4U << 20)     /* A frame, or the call. */
 
 struct facade_relay {
     struct facade *facade;          /* Borrowed. */
     struct ist_httpd_request *http; /* Borrowed; NULL: answered. */
     struct facade_asked asked;
-    char service_site[80]; /* "compute at hkg" */
     struct desk_call call;
     struct ist_arena arena;
     struct ist_timer idle;
@@ -92,50 +89,13 @@ static void fault(struct facade_relay *relay, int status, const char *text)
     facade_fault(http, relay->asked.service->shape, status, NULL, "%s", text);
 }
 
-/* Why it came to nothing, as a status. */
-static const struct {
-    int outcome;
-    Isthmus__V1__Failure__Code code; /* With DESK_FAILED. */
-    int status;
-    bool is_undone; /* For certain. */
-} rows[] = {
-    {DESK_ABSENT, 0, 503, false},
-    {DESK_NO_QUEUE, 0, 503, true},
-    {DESK_FULL, 0, 503, true},
-    {DESK_NO_BUS, 0, 503, false},
-    {DESK_BUSY, 0, 503, true},
-    {DESK_BROKEN, 0, 502, false},
-    {DESK_TOO_LARGE, 0, 413, false},
-    {-ETIMEDOUT, 0, 504, false},
-    {DESK_FAILED, ISTHMUS__V1__FAILURE__CODE__DENIED, 403, true},
-    {DESK_FAILED, ISTHMUS__V1__FAILURE__CODE__NOT_FOUND, 404, true},
-    {DESK_FAILED, ISTHMUS__V1__FAILURE__CODE__UNSUPPORTED, 404, true},
-    {DESK_FAILED, ISTHMUS__V1__FAILURE__CODE__TIMEOUT, 504, false},
-    {DESK_FAILED, ISTHMUS__V1__FAILURE__CODE__UNREACHABLE, 503, false},
-    {DESK_FAILED, ISTHMUS__V1__FAILURE__CODE__BAD_ANSWER, 502, false},
-    {DESK_FAILED, ISTHMUS__V1__FAILURE__CODE__LOGIN, 503, true},
-    {DESK_FAILED, ISTHMUS__V1__FAILURE__CODE__BUSY, 503, true},
-    {DESK_FAILED, ISTHMUS__V1__FAILURE__CODE__BAD_CALL, 400, true},
-};
-
 static void fault_of_call(struct facade_relay *relay)
 {
-    const struct desk_call *call = &relay->call;
-    const char *undone = "";
-    int status = 502;
-    char text[400];
+    const struct facade_asked *asked = &relay->asked;
+    char text[FACADE_OUTCOME_MAX];
+    int status = facade_outcome(&relay->call, asked->service->name,
+                                asked->site->name, relay->is_late, text);
 
-    for (size_t i = 0; i < IST_COUNT(rows); i++) {
-        if (rows[i].outcome != call->op.rc ||
-            (rows[i].code && rows[i].code != call->failure))
-            continue;
-        status = rows[i].status;
-        undone = rows[i].is_undone && status == 503 ? " Nothing was done." : "";
-        break;
-    }
-    snprintf(text, sizeof(text), "%s: %s.%s", relay->service_site,
-             relay->is_late ? "nothing came in time" : call->op.err.text,
-             undone);
     fault(relay, status, text);
 }
 
@@ -221,52 +181,14 @@ static void on_stream_gone(struct ist_httpd_stream *stream, void *arg)
     maybe_free(relay);
 }
 
-/* A site speaks for its own region, not for the hub, whose origin the answer
- * has in a browser. */
-static bool is_of_the_origin(const char *name)
-{
-    static const char *const names[] = {
-        "Set-Cookie",     "Set-Cookie2",     "Strict-Transport-Security",
-        "Alt-Svc",        "Clear-Site-Data", "Content-Security-Policy",
-        "Refresh",        "X-Auth-Token",    "X-Subject-Token",
-        "X-Frame-Options"};
-
-    for (size_t i = 0; i < IST_COUNT(names); i++) {
-        if (strcasecmp(name, names[i]) == 0)
-            return true;
-    }
-    return strncasecmp(name, "Access-Control-", 15) == 0;
-}
-
-static size_t take_headers(const Isthmus__V1__RelayHead *head,
-                           struct ist_httpd_header *ret)
-{
-    size_t n = 0;
-
-    ret[n++] = (struct ist_httpd_header){"Content-Security-Policy",
-                                         "default-src 'none'; sandbox"};
-    ret[n++] = (struct ist_httpd_header){"X-Content-Type-Options", "nosniff"};
-    for (size_t i = 0; i < head->n_headers && n < HEADERS_MAX; i++) {
-        const Isthmus__V1__Header *header = head->headers[i];
-
-        if (is_of_the_origin(header->name))
-            continue;
-        /* The answer's own id is the hub's. */
-        if (strcasecmp(header->name, "x-openstack-request-id") == 0)
-            ret[n++] = (struct ist_httpd_header){"X-Isthmus-Site-Request-Id",
-                                                 header->value};
-        else
-            ret[n++] = (struct ist_httpd_header){header->name, header->value};
-    }
-    return n;
-}
-
 static void take_head(struct facade_relay *relay,
                       const Isthmus__V1__Reply *reply)
 {
     struct ist_httpd_request *http = relay->http;
-    struct ist_httpd_header headers[HEADERS_MAX];
-    size_t n = take_headers(reply->head, headers);
+    struct ist_httpd_header headers[FACADE_HEADERS_MAX];
+    size_t n = facade_speech_headers(
+        (const Isthmus__V1__Header *const *) reply->head->headers,
+        reply->head->n_headers, headers);
     int status = (int) reply->head->status;
 
     relay->has_head = true;
@@ -285,11 +207,6 @@ static void take_head(struct facade_relay *relay,
         stop_call(relay, -ENOMEM);
 }
 
-static bool is_good_head(const Isthmus__V1__RelayHead *head)
-{
-    return head->status >= 200 && head->status <= 599;
-}
-
 static void pump_up(struct facade_relay *relay);
 
 static int on_frame(struct desk_call *call, const Isthmus__V1__Reply *reply)
@@ -301,7 +218,7 @@ static int on_frame(struct desk_call *call, const Isthmus__V1__Reply *reply)
     if (reply->granted)
         pump_up(relay);
     if (reply->head && !relay->has_head && relay->http) {
-        if (!is_good_head(reply->head))
+        if (!facade_is_status((int) reply->head->status))
             return ist_err_set(&call->op.err, DESK_BROKEN,
                                "its answer has no status that there is");
         take_head(relay, reply);
@@ -397,97 +314,6 @@ static int on_body(struct ist_httpd_request *http, const void *data,
 
 /* The call */
 
-/* Headers that a service may see, as openstack-facing proxies pass them: all
- * others stay here, above all those by which a service behind
- * keystonemiddleware would know its user (X-Roles, X-Project-Id,
- * X-Identity-Status...). */
-static bool may_pass(const char *name)
-{
-    static const char *const names[] = {"Accept",
-                                        "Accept-Language",
-                                        "Content-Type",
-                                        "Content-MD5",
-                                        "If-Match",
-                                        "If-None-Match",
-                                        "If-Modified-Since",
-                                        "If-Unmodified-Since",
-                                        "Range",
-                                        "User-Agent",
-                                        "ETag"};
-    static const char *const prefixes[] = {
-        "OpenStack-API-Version", "X-OpenStack-Nova-API-Version",
-        "X-OpenStack-Volume-API-Version", "X-OpenStack-Image-", "X-Image-"};
-
-    for (size_t i = 0; i < IST_COUNT(names); i++) {
-        if (strcasecmp(name, names[i]) == 0)
-            return true;
-    }
-    for (size_t i = 0; i < IST_COUNT(prefixes); i++) {
-        if (strncasecmp(name, prefixes[i], strlen(prefixes[i])) == 0)
-            return true;
-    }
-    return false;
-}
-
-static bool put_headers(struct facade_relay *relay, Isthmus__V1__Relay *asks)
-{
-    Isthmus__V1__Header *all = ist_arena_alloc(
-        &relay->arena, HEADERS_MAX * sizeof(Isthmus__V1__Header));
-    struct ist_httpd_header header;
-
-    asks->headers = ist_arena_alloc(
-        &relay->arena, HEADERS_MAX * sizeof(Isthmus__V1__Header *));
-    if (!all || !asks->headers)
-        return false;
-    for (size_t i = 0; ist_httpd_header_at(relay->http, i, &header); i++) {
-        Isthmus__V1__Header *one = &all[asks->n_headers];
-
-        if (!may_pass(header.name) || asks->n_headers == HEADERS_MAX)
-            continue;
-        isthmus__v1__header__init(one);
-        one->name = (char *) (uintptr_t) header.name;
-        one->value = (char *) (uintptr_t) header.value;
-        asks->headers[asks->n_headers++] = one;
-    }
-    return true;
-}
-
-/* Whose word it is, and for what. */
-static bool put_assertion(struct facade_relay *relay, Isthmus__V1__Relay *asks)
-{
-    const struct facade *facade = relay->facade;
-    const struct facade_asked *asked = &relay->asked;
-    uint64_t now = ist_loop_wall(facade->loop);
-    Isthmus__V1__Assertion assertion = ISTHMUS__V1__ASSERTION__INIT;
-    uint8_t hash[crypto_hash_sha256_BYTES];
-
-    assertion.audience = (ProtobufCBinaryData){sizeof(asked->site->peer.uid.b),
-                                               asked->site->peer.uid.b};
-    assertion.user = (char *) (uintptr_t) asked->caller.user;
-    assertion.project = (char *) (uintptr_t) asked->caller.project;
-    assertion.project_name = (char *) (uintptr_t) asked->caller.project_name;
-    assertion.roles = asked->caller.roles;
-    assertion.n_roles = asked->caller.n_roles;
-    assertion.service = (char *) (uintptr_t) asked->service->name;
-    assertion.method = (char *) (uintptr_t) relay->http->method;
-    assertion.target = (char *) (uintptr_t) asked->target;
-    assertion.request_id = relay->http->id;
-    assertion.issued_ms = now;
-    assertion.expires_ms = now + LIFE_MS;
-    if (!asks->body_follows) {
-        crypto_hash_sha256(hash, asks->body.data, asks->body.len);
-        assertion.body_hash = (ProtobufCBinaryData){sizeof(hash), hash};
-    }
-    asks->assertion.data =
-        ist_pack(&assertion, &relay->arena, &asks->assertion.len);
-    asks->signature.data = ist_arena_alloc(&relay->arena, crypto_sign_BYTES);
-    asks->signature.len = crypto_sign_BYTES;
-    return asks->assertion.data && asks->signature.data &&
-           ist_statement_sign(IST_STATEMENT_ASSERTION, asks->assertion.data,
-                              asks->assertion.len, facade->self->signing_secret,
-                              asks->signature.data) == 0;
-}
-
 static void start_call(struct facade_relay *relay)
 {
     Isthmus__V1__Call what = ISTHMUS__V1__CALL__INIT;
@@ -501,8 +327,10 @@ static void start_call(struct facade_relay *relay)
     else if (relay->http->body_length != UINT64_MAX)
         asks.body_length = relay->http->body_length;
     asks.window = WINDOW;
-    asks.public_url = (char *) (uintptr_t) relay->asked.base;
-    if (!put_headers(relay, &asks) || !put_assertion(relay, &asks)) {
+    if (!facade_pass_headers(relay->http, &relay->asked, &relay->arena,
+                             &asks) ||
+        !facade_assert(relay->facade, &relay->asked, relay->http->method,
+                       relay->http->id, &relay->arena, &asks)) {
         fault(relay, 413, "The request's headers are too large.");
         return;
     }
@@ -529,10 +357,8 @@ static void on_gone(struct ist_httpd_request *http)
     stop_call(relay, -ECANCELED);
 }
 
-static void on_end(struct ist_httpd_request *http, int rc)
+static void body_ended(struct facade_relay *relay, int rc)
 {
-    struct facade_relay *relay = http->owner;
-
     if (rc) {
         if (relay->is_calling)
             stop_call(relay, -ECANCELED);
@@ -549,8 +375,14 @@ static void on_end(struct ist_httpd_request *http, int rc)
     maybe_free(relay);
 }
 
-void facade_relay_begin(struct facade *facade, struct ist_httpd_request *http,
-                        const struct facade_asked *asked)
+static void on_end(struct ist_httpd_request *http, int rc)
+{
+    body_ended(http->owner, rc);
+}
+
+void facade_relay_go_on(struct facade *facade, struct ist_httpd_request *http,
+                        const struct facade_asked *asked, const void *body,
+                        size_t size, bool has_ended)
 {
     struct facade_relay *relay = calloc(1, sizeof(*relay));
 
@@ -562,19 +394,28 @@ void facade_relay_begin(struct facade *facade, struct ist_httpd_request *http,
     relay->facade = facade;
     relay->http = http;
     relay->asked = *asked;
-    snprintf(relay->service_site, sizeof(relay->service_site), "%s at %s",
-             asked->service->name, asked->site->name);
     ist_arena_init(&relay->arena, ARENA_MAX);
     ist_sb_init(&relay->up, 0);
     ist_sb_init(&relay->down, 0);
+    ist_sb_add(&relay->up, body, size);
     LIST_INSERT_HEAD(&facade->relays, relay, link);
     facade->n_open++;
     http->owner = relay;
     http->gone = on_gone;
     http->on_body = on_body;
     http->on_end = on_end;
-    relay->follows = http->body_length > INLINE_MAX;
+    relay->follows =
+        has_ended ? size > INLINE_MAX : http->body_length > INLINE_MAX;
     if (relay->follows)
         start_call(relay);
-    maybe_free(relay);
+    if (has_ended)
+        body_ended(relay, 0);
+    else
+        maybe_free(relay);
+}
+
+void facade_relay_begin(struct facade *facade, struct ist_httpd_request *http,
+                        const struct facade_asked *asked)
+{
+    facade_relay_go_on(facade, http, asked, NULL, 0, false);
 }

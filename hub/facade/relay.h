@@ -11,19 +11,15 @@
 #include "facade/facade.h"
 #include "facade/services.h"
 
-/* What is asked of whom. Strings are the request's. */
-struct facade_asked {
-    struct sites_site *site;
-    const struct facade_service *service;
-    const char *target; /* Behind the service: "/v2.1/servers?limit=2". */
-    const char *base;   /* Of the region, for links:
-                         * "https://hub:8443/r/hkg". */
-    struct facade_caller caller;
-};
-
 /* Takes the request over; it is answered, whatever comes. */
 void facade_relay_begin(struct facade *, struct ist_httpd_request *,
                         const struct facade_asked *);
+
+/* The same of a request of whose body 'size' bytes have come, or all of it
+ * ('has_ended'). If the rest is held back, the caller has it brought after. */
+void facade_relay_go_on(struct facade *, struct ist_httpd_request *,
+                        const struct facade_asked *, const void *body,
+                        size_t size, bool has_ended);
 
 /* The bus takes messages again. */
 void facade_relay_drained(struct facade_relay *);

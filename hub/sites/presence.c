@@ -46,6 +46,19 @@ static unsigned take_policy(struct sites_site *site,
     return SITES_CHANGE_POLICY;
 }
 
+static unsigned take_projects(struct sites_site *site,
+                              const Isthmus__V1__Presence *presence)
+{
+    uint8_t digest[32] = {0};
+
+    if (presence->projects_digest.len == sizeof(digest))
+        memcpy(digest, presence->projects_digest.data, sizeof(digest));
+    if (memcmp(digest, site->projects_digest, sizeof(digest)) == 0)
+        return 0;
+    memcpy(site->projects_digest, digest, sizeof(digest));
+    return SITES_CHANGE_PROJECTS;
+}
+
 static unsigned take_services(struct sites_site *site,
                               const Isthmus__V1__Presence *presence)
 {
@@ -99,6 +112,7 @@ void sites_presence(struct sites *sites, struct sites_site *site,
     changes |= take_version(site, presence->version);
     changes |= take_policy(site, presence);
     changes |= take_services(site, presence);
+    changes |= take_projects(site, presence);
     take_feed(site, presence->feed);
     if (presence->leaving)
         ist_timer_disarm(&site->silence);

@@ -46,7 +46,8 @@ enum sites_change {
     SITES_CHANGE_POLICY = 32,  /* Mode or digest. */
     SITES_CHANGE_VERSION = 64,
     SITES_CHANGE_SERVICES = 128,
-    SITES_CHANGE_HEARD = 256, /* A presence came: each of them. */
+    SITES_CHANGE_HEARD = 256,    /* A presence came: each of them. */
+    SITES_CHANGE_PROJECTS = 512, /* Which projects of the hub act there. */
 };
 
 /* One kind of a site's feed, as the site said. */
@@ -75,6 +76,7 @@ struct sites_site {
     char version[32];
     char policy_mode[16]; /* "active", "read-only", "frozen", "unknown". */
     uint8_t policy_digest[32];
+    uint8_t projects_digest[32]; /* Zero: it has none. */
     uint64_t started_ms;
     uint32_t open_calls;
     char services[SITES_SERVICES_MAX][32];

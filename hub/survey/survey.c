@@ -446,6 +446,16 @@ static Isthmus__V1__After__Ties ties_of(const char *site, const char *marker)
                      : ISTHMUS__V1__AFTER__TIES__AFTER_ID;
 }
 
+static bool ask_as(struct survey *survey, struct sites_site *site,
+                   struct question *q)
+{
+    if (!survey->as)
+        return true;
+    q->list.as = survey->as(survey, site);
+    q->list.version = (char *) (uintptr_t) survey->version;
+    return q->list.as != NULL;
+}
+
 static void start_sites(struct survey *survey, struct desk *desk,
                         struct question *q)
 {
@@ -469,7 +479,13 @@ static void start_sites(struct survey *survey, struct desk *desk,
         part->call.is_sharing = survey->n_sites > 1;
         ist_op_prepare(&part->call.op, survey->op.loop, &survey->op, timeout,
                        on_call_done);
-        desk_call_start(desk, &part->call, &q->call);
+        if (ask_as(survey, part->site, q)) {
+            desk_call_start(desk, &part->call, &q->call);
+        } else {
+            ist_op_begin(&part->call.op, NULL);
+            ist_op_fail(&part->call.op, DESK_TOO_LARGE,
+                        "the question is over the cap of one request");
+        }
     }
 }
 

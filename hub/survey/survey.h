@@ -62,6 +62,11 @@ struct survey {
     size_t limit;                  /* Rows, at least 1. */
     const struct ist_place *after; /* NULL: from the start. */
 
+    /* Not NULL: in a client's name. What it is in the site's list, made anew
+     * for each site, in the survey's arena; NULL: no memory. */
+    Isthmus__V1__Relay *(*as)(struct survey *, struct sites_site *);
+    const char *version; /* With that: the microversion; "": none. */
+
     /* Where the answer lives, and its cap. */
     struct ist_arena *arena;
 

@@ -102,16 +102,37 @@ static bool is_name(const struct ist_rewrite *doc, const char *name)
            memcmp(name, doc->name, doc->n_name) == 0;
 }
 
+static bool is_among(const struct ist_rewrite *doc, const char *const *names,
+                     size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        if (is_name(doc, names[i]))
+            return true;
+    }
+    return false;
+}
+
+/* What may replace the value of a member of this name. */
+static uint32_t swaps_of(const struct ist_rewrite *doc)
+{
+    const struct ist_rewriting *how = &doc->how;
+    uint32_t ret =
+        how->id_from && is_among(doc, id_names, IST_COUNT(id_names)) ? 1 : 0;
+
+    for (size_t i = 0; i < how->n_swaps; i++) {
+        if (is_among(doc, how->swaps[i].names, how->swaps[i].n_names))
+            ret |= UINT32_C(2) << i;
+    }
+    return ret;
+}
+
 /* What the value is of a member of this name. */
-static enum ist_rewrite_at value_of(const struct ist_rewrite *doc)
+static enum ist_rewrite_at value_of(struct ist_rewrite *doc)
 {
     if (is_name(doc, "href"))
         return IST_REWRITE_LINK;
-    for (size_t i = 0; doc->how.id_from && i < IST_COUNT(id_names); i++) {
-        if (is_name(doc, id_names[i]))
-            return IST_REWRITE_ID;
-    }
-    return IST_REWRITE_STRING;
+    doc->swaps = swaps_of(doc);
+    return doc->swaps ? IST_REWRITE_VALUE : IST_REWRITE_STRING;
 }
 
 static void in_string(struct ist_rewrite *doc, char c)
@@ -134,15 +155,40 @@ static void let_go(struct ist_rewrite *doc, struct ist_sb *out)
     doc->n_held = 0;
 }
 
-static void put_held(struct ist_rewrite *doc, struct ist_sb *out)
+static bool holds(const struct ist_rewrite *doc, const char *text)
+{
+    return doc->n_held == strlen(text) &&
+           memcmp(doc->held, text, doc->n_held) == 0;
+}
+
+/* What is to stand for the value that is held; NULL: itself. */
+static const char *swapped(const struct ist_rewrite *doc)
 {
     const struct ist_rewriting *how = &doc->how;
 
+    if ((doc->swaps & 1) && holds(doc, how->id_from))
+        return how->id_to;
+    for (size_t i = 0; i < how->n_swaps; i++) {
+        const struct ist_swap *swap = &how->swaps[i];
+
+        if (!(doc->swaps & (UINT32_C(2) << i)))
+            continue;
+        for (size_t j = 0; j < swap->n_pairs; j++) {
+            if (holds(doc, swap->pairs[j].from))
+                return swap->pairs[j].to;
+        }
+    }
+    return NULL;
+}
+
+static void put_held(struct ist_rewrite *doc, struct ist_sb *out)
+{
+    const char *text = doc->at == IST_REWRITE_VALUE ? swapped(doc) : NULL;
+
     if (doc->at == IST_REWRITE_LINK)
-        ist_rewrite_link(how, doc->held, doc->n_held, out);
-    else if (doc->n_held == strlen(how->id_from) &&
-             memcmp(doc->held, how->id_from, doc->n_held) == 0)
-        ist_sb_puts(out, how->id_to);
+        ist_rewrite_link(&doc->how, doc->held, doc->n_held, out);
+    else if (text)
+        ist_sb_puts(out, text);
     else
         let_go(doc, out);
     doc->n_held = 0;
@@ -168,7 +214,7 @@ static void in_held(struct ist_rewrite *doc, char c, struct ist_sb *out)
 
 static bool is_held(const struct ist_rewrite *doc)
 {
-    return doc->at == IST_REWRITE_LINK || doc->at == IST_REWRITE_ID;
+    return doc->at == IST_REWRITE_LINK || doc->at == IST_REWRITE_VALUE;
 }
 
 void ist_rewrite_feed(struct ist_rewrite *doc, const char *data, size_t size,

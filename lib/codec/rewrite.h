@@ -11,6 +11,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #define IST_LINK_MAX 2048 /* Bytes of a link; a longer one stays as it is. */
 
@@ -19,11 +20,28 @@ struct ist_link_map {
     const char *from, *to; /* Without a slash at the end. */
 };
 
+#define IST_SWAPS_MAX 31
+
+struct ist_pair {
+    const char *from, *to;
+};
+
+/* The value of a member of one of these names, where it is a string that reads
+ * 'from', becomes 'to': the name of a zone, the id of an image. */
+struct ist_swap {
+    const char *const *names;
+    size_t n_names;
+    const struct ist_pair *pairs; /* The first that fits counts. */
+    size_t n_pairs;
+};
+
 /* All borrowed. */
 struct ist_rewriting {
     const struct ist_link_map *maps;
     size_t n_maps;
     const char *id_from, *id_to; /* NULL: ids stay. */
+    const struct ist_swap *swaps;
+    size_t n_swaps; /* Up to IST_SWAPS_MAX. */
 };
 
 /* Appends a link as it is to be: of the maps that fit the one with the longest
@@ -36,8 +54,8 @@ void ist_rewrite_link(const struct ist_rewriting *, const char *link,
 enum ist_rewrite_at {
     IST_REWRITE_OUTSIDE, /* Of all strings. */
     IST_REWRITE_STRING,
-    IST_REWRITE_LINK, /* In a string that is held back. */
-    IST_REWRITE_ID,
+    IST_REWRITE_LINK,  /* In a string that is held back. */
+    IST_REWRITE_VALUE, /* The same, to be compared. */
 };
 
 /* A document on its way. Zeroed but for the first. */
@@ -49,7 +67,8 @@ struct ist_rewrite {
     enum ist_rewrite_at next; /* What the value behind the last string is. */
     bool escaped;             /* The next character is, whatever it is. */
     bool has_colon;           /* Behind the last string. */
-    char name[40]; /* Of the string so far, if it may be a name we know. */
+    uint32_t swaps; /* Of the value: bit 0 the id, bit n + 1 swap n. */
+    char name[40];  /* Of the string so far, if it may be a name we know. */
     size_t n_name;
     char held[IST_LINK_MAX];
     size_t n_held;

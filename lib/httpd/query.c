@@ -221,3 +221,16 @@ int ist_query_params(struct ist_arena *arena, const char *target,
     *ret_n = n;
     return 0;
 }
+
+void ist_query_encode(struct ist_sb *out, const char *text)
+{
+    static const char plain[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrst"
+                                "uvwxyz0123456789-._~,";
+
+    for (; *text; text++) {
+        if (strchr(plain, *text))
+            ist_sb_putc(out, *text);
+        else
+            ist_sb_printf(out, "%%%02X", (unsigned char) *text);
+    }
+}

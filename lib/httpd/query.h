@@ -4,6 +4,7 @@
 #define HTTPD_QUERY_H
 
 #include "base/arena.h"
+#include "base/sb.h"
 
 #include <stddef.h>
 
@@ -41,5 +42,8 @@ int ist_query_path(struct ist_arena *, const char *target, const char **ret);
  * value ""; empty ones ("a&&b") are left out. */
 int ist_query_params(struct ist_arena *, const char *target,
                      const struct ist_httpd_param **ret, size_t *ret_n);
+
+/* Appends text percent-encoded, fit for a query or one part of a path. */
+void ist_query_encode(struct ist_sb *out, const char *text);
 
 #endif

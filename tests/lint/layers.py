@@ -11,7 +11,8 @@ LOW = {"base"}
 LIB = LOW | {"io", "conf", "codec", "obs", "store", "http", "httpd", "nl",
              "bus", "model", "proto"}
 AGENT = LIB | {"policy", "os", "projects", "feed", "serve", "keys"}
-HUB = LIB | {"sites", "survey", "events", "view", "facade", "api", "admin"}
+HUB = LIB | {"sites", "survey", "events", "view", "facade", "global", "api",
+             "admin"}
 
 MAY = {
     "lib/base": set(),
@@ -38,6 +39,7 @@ MAY = {
     "hub/view": LIB | {"sites", "survey", "events"},
     "hub/admin": LIB | {"sites", "survey"},
     "hub/facade": LIB | {"sites", "survey"},
+    "hub/global": LIB | {"sites", "survey", "view", "facade"},
     "hub/api": LIB | {"sites", "survey", "events", "view", "admin", "facade"},
     "hub/cli": {"base", "io", "conf", "codec", "http", "bus"},
     "hub": HUB,

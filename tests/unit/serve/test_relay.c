@@ -516,7 +516,7 @@ static void test_a_mapped_project(void **state)
 
     ask_as(box, "hkg/shop", (char *) "member");
     assert_ptr_equal(cloud.exchange->cloud, &tenant_cloud);
-    assert_string_equal(cloud.exchange->project_alias, HUB_PROJECT);
+    assert_string_equal(cloud.exchange->rewriting.id_from, HUB_PROJECT);
     answers(200, "Content-Type: application/json\r\n");
     gives("{\"tenant_id\": \"" OWN_PROJECT "\", \"name\": \"" OWN_PROJECT
           "\"}");

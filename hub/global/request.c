@@ -1,0 +1,137 @@
+#include "global/request.h"
+
+#include "facade/relay.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+void global_request_end(struct global_request *request)
+{
+    if (request->free_work)
+        request->free_work(request->work);
+    ist_sb_fini(&request->body);
+    ist_arena_fini(&request->arena);
+    request->asked.service = NULL;
+    free(request);
+}
+
+/* The client's request, to be answered now. */
+static struct ist_httpd_request *take_http(struct global_request *request)
+{
+    struct ist_httpd_request *http = request->http;
+
+    request->http = NULL;
+    http->gone = NULL;
+    return http;
+}
+
+void global_request_fail(struct global_request *request, int status,
+                         const char *fmt, ...)
+{
+    char text[512];
+    va_list args;
+
+    va_start(args, fmt);
+    vsnprintf(text, sizeof(text), fmt, args);
+    va_end(args);
+    facade_fault(take_http(request), request->asked.service->shape, status,
+                 NULL, "%s", text);
+    global_request_end(request);
+}
+
+void global_request_reply(struct global_request *request, int status,
+                          const struct ist_httpd_header *more, size_t n,
+                          struct ist_sb *text)
+{
+    struct ist_httpd_header headers[8] = {{"Content-Type", "application/json"}};
+    size_t n_headers = 1, size;
+    char *body = ist_sb_take(text, &size);
+
+    for (size_t i = 0; i < n && n_headers < IST_COUNT(headers); i++)
+        headers[n_headers++] = more[i];
+    ist_sb_fini(text);
+    if (!body) {
+        global_request_fail(request, 500, "The hub is out of memory.");
+        return;
+    }
+    ist_httpd_reply_take(take_http(request), status, headers, n_headers, body,
+                         size);
+    global_request_end(request);
+}
+
+void global_request_reply_json(struct global_request *request, int status,
+                               json_t *document)
+{
+    char *text = document ? json_dumps(document, JSON_COMPACT) : NULL;
+    struct ist_sb out;
+
+    ist_sb_init(&out, 0);
+    if (text)
+        ist_sb_puts(&out, text);
+    else
+        out.rc = -ENOMEM;
+    free(text);
+    json_decref(document);
+    global_request_reply(request, status, NULL, 0, &out);
+}
+
+struct facade_asked global_request_asked(struct global_request *request,
+                                         const struct global_site *site)
+{
+    struct facade_asked asked = request->asked;
+
+    asked.site = site->site;
+    return asked;
+}
+
+void global_request_relay(struct global_request *request,
+                          const struct facade_asked *asked)
+{
+    struct facade *facade = request->global->facade;
+    struct ist_httpd_request *http = take_http(request);
+    bool is_held = request->is_held;
+
+    http->owner = NULL;
+    facade_relay_go_on(facade, http, asked, ist_sb_text(&request->body),
+                       request->body.len, request->has_ended);
+    if (is_held)
+        ist_httpd_resume_body(http);
+    global_request_end(request);
+}
+
+const struct global_site *
+global_request_site(const struct global_request *request, const char *name)
+{
+    for (size_t i = 0; i < request->n_sites; i++) {
+        if (strcmp(request->sites[i].site->name, name) == 0)
+            return &request->sites[i];
+    }
+    return NULL;
+}
+
+void global_request_note(struct ist_sb *out, const char *site,
+                         const char *state)
+{
+    ist_sb_printf(out, "%s%s=%s", out->len ? ", " : "", site, state);
+}
+
+const char *global_request_target(struct global_request *request, size_t n,
+                                  const char *query)
+{
+    struct ist_sb out;
+    char *text;
+
+    ist_sb_init(&out, 0);
+    ist_sb_puts(&out, request->prefix);
+    for (size_t i = 0; i < n; i++)
+        ist_sb_printf(&out, "/%s", request->segments[i]);
+    if (query && *query)
+        ist_sb_printf(&out, "?%s", query);
+    text = out.rc ? NULL
+                  : ist_arena_strdup(&request->http->arena, ist_sb_text(&out));
+    ist_sb_fini(&out);
+    return text ? text : "/";
+}
