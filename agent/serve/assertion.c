@@ -201,7 +201,8 @@ take_pairs(struct ist_arena *arena, const Isthmus__V1__Swap *from, bool to_hub)
 static bool take_swaps(struct ist_arena *arena, const Isthmus__V1__Relay *asks,
                        bool to_hub, struct ist_rewriting *how)
 {
-    size_t n = asks->n_swaps < IST_SWAPS_MAX ? asks->n_swaps : IST_SWAPS_MAX;
+    const size_t max = IST_SWAPS_MAX - 1; /* And one of our own. */
+    size_t n = asks->n_swaps < max ? asks->n_swaps : max;
     struct ist_swap *swaps = ist_arena_alloc(arena, (n + 1) * sizeof(*swaps));
 
     for (size_t i = 0; swaps && i < n; i++) {
@@ -230,6 +231,25 @@ bool serve_assertion_request(struct serve_answer *answer,
     return take_swaps(&answer->arena, word->asks, false, ret);
 }
 
+/* The quotas of a project have its id for theirs. */
+static bool take_quota_id(struct ist_arena *arena, const char *target,
+                          struct ist_rewriting *how)
+{
+    static const char *const names[] = {"id"};
+    struct ist_pair *pair;
+
+    if (!strstr(target, "/os-quota-sets/"))
+        return true;
+    pair = ist_arena_alloc(arena, sizeof(*pair));
+    if (!pair)
+        return false;
+    *pair = (struct ist_pair){how->id_from, how->id_to};
+    /* take_swaps() has left room. */
+    ((struct ist_swap *) (uintptr_t) how->swaps)[how->n_swaps++] =
+        (struct ist_swap){names, 1, pair, 1};
+    return true;
+}
+
 bool serve_assertion_rewriting(struct serve_answer *answer,
                                const struct serve_asserted *word,
                                struct ist_rewriting *ret)
@@ -245,5 +265,5 @@ bool serve_assertion_rewriting(struct serve_answer *answer,
         return true;
     ret->id_from = ist_arena_strdup(arena, os_cloud_project(cloud));
     ret->id_to = word->assertion->project;
-    return ret->id_from != NULL;
+    return ret->id_from && take_quota_id(arena, word->assertion->target, ret);
 }

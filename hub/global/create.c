@@ -180,6 +180,25 @@ static bool find_copy(struct making *making, const char **ret)
     return false;
 }
 
+/* Where a network is to be is said by hints, which a site that has no zones of
+ * Neutron's refuses: they have done their part. False: no memory. */
+static bool drop_hints(struct making *making)
+{
+    const char *zone = making->recipe->zone;
+    struct ist_sb *body = &making->request->body;
+    char *text;
+
+    if (!zone || strcmp(zone, "availability_zone_hints") != 0 ||
+        !json_object_get(making->root, zone))
+        return true;
+    json_object_del(making->root, zone);
+    text = json_dumps(making->body, JSON_COMPACT);
+    ist_sb_reset(body);
+    ist_sb_puts(body, text ? text : "");
+    free(text);
+    return text && body->rc == 0;
+}
+
 static void make(struct making *making, const struct global_site *site)
 {
     struct global_request *request = making->request;
@@ -188,13 +207,15 @@ static void make(struct making *making, const struct global_site *site)
 
     making->site = site;
     if (site->is_away) {
-        global_request_fail(request, 503,
-                            "Site %s cannot be reached. Nothing was done.",
-                            site->site->name);
+        global_request_away(request, site->site);
         return;
     }
     if (!find_copy(making, &copy))
         return;
+    if (!drop_hints(making)) {
+        global_request_fail(request, 500, "The hub is out of memory.");
+        return;
+    }
     *ask = (struct facade_ask){.facade = request->global->facade,
                                .asked = global_request_asked(request, site),
                                .method = request->http->method,

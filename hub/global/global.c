@@ -349,9 +349,7 @@ void global_begin(void *arg, struct ist_httpd_request *http,
     }
     request->route = find_route(request);
     if (request->is_region && !is_from_memory(request->route))
-        global_request_fail(request, 503,
-                            "Site %s cannot be reached. Nothing was done.",
-                            asked->site->name);
+        global_request_away(request, asked->site);
     else if (!request->route)
         global_request_fail(request, 404,
                             "Region global does not serve %s of that path: "

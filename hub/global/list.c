@@ -11,6 +11,7 @@
 #include "global/names.h"
 #include "global/stale.h"
 
+#include "codec/rewrite.h"
 #include "facade/assertion.h"
 #include "facade/outcome.h"
 #include "httpd/query.h"
@@ -534,6 +535,39 @@ static void put_members(struct ist_sb *out, const struct ist_bytes *body,
     json_decref(object);
 }
 
+/* A server that was made of another site's image shows the id by which its
+ * client asked for it. */
+static struct ist_bytes with_image(struct listing *listing,
+                                   const struct ist_row_out *row)
+{
+    static const char *const names[] = {"id"};
+    struct global_request *request = listing->request;
+    IST_CLEANUP(ist_sb_fini) struct ist_sb out;
+    struct ist_rewrite doc = {.how = {.n_swaps = 1}};
+    struct ist_pair pair;
+    struct ist_swap swap = {names, 1, &pair, 1};
+    const char *id =
+        ist_arena_dup(&request->arena, row->place.id.data, row->place.id.size);
+    const char *image = id && strcmp(listing->kind->name, "server") == 0
+                            ? global_place_recall_image(request, id)
+                            : NULL;
+    const struct global_site *site =
+        image ? global_request_site(request, row->place.site) : NULL;
+    void *copy;
+
+    ist_sb_init(&out, 0);
+    pair.from = site ? global_names_copy(request, site, image, NULL) : NULL;
+    pair.to = image;
+    if (!pair.from)
+        return row->body;
+    doc.how.swaps = &swap;
+    ist_rewrite_feed(&doc, row->body.data, row->body.size, &out);
+    ist_rewrite_end(&doc, &out);
+    copy = out.rc ? NULL
+                  : ist_arena_dup(&request->arena, ist_sb_text(&out), out.len);
+    return copy ? (struct ist_bytes){copy, out.len} : row->body;
+}
+
 static void put_row(const struct listing *listing, struct ist_sb *out,
                     const struct ist_bytes *body)
 {
@@ -667,6 +701,7 @@ static void reply(struct listing *listing)
     struct ist_httpd_header headers[5];
     size_t n = version_headers(request, headers);
     const char *last = NULL;
+    struct ist_bytes body;
     struct ist_sb out;
 
     ist_sb_init(&out, 0);
@@ -674,7 +709,8 @@ static void reply(struct listing *listing)
     for (size_t i = 0; i < listing->n_rows; i++) {
         if (i)
             ist_sb_putc(&out, ',');
-        put_row(listing, &out, &listing->rows[i].body);
+        body = with_image(listing, &listing->rows[i]);
+        put_row(listing, &out, &body);
     }
     ist_sb_putc(&out, ']');
     if (listing->n_rows) {

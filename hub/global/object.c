@@ -144,9 +144,7 @@ static void away(struct global_request *request, const struct global_site *site)
         row_of(request, site, request->route->kind, id_of(request), &row))
         show_stale(request, site, &row);
     else
-        global_request_fail(request, 503, "Site %s cannot be reached.%s",
-                            site->site->name,
-                            is_read(request) ? "" : " Nothing was done.");
+        global_request_away(request, site->site);
 }
 
 /* --- Its site --- */
@@ -280,8 +278,10 @@ static void on_searched(struct ist_op *op)
         go_to(finding, part->site);
         return;
     }
-    if (is_sure || !is_uuid(id_of(request)))
+    if (is_sure || (is_read(request) && !is_uuid(id_of(request))))
         not_found(request);
+    else if (request->is_region)
+        global_request_away(request, request->asked.site);
     else
         nobody_knows(request, gather);
 }
@@ -303,8 +303,8 @@ static void begin(struct global_request *request)
     const struct global_site *site;
     struct finding *finding;
 
-    if (request->n_segments < 2 ||
-        (request->route->kind && !is_uuid(id_of(request)))) {
+    if (request->n_segments < 2 || (request->route->kind && is_read(request) &&
+                                    !is_uuid(id_of(request)))) {
         not_found(request);
         return;
     }

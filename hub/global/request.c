@@ -3,6 +3,7 @@
 #include "facade/relay.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -40,6 +41,21 @@ void global_request_fail(struct global_request *request, int status,
     facade_fault(take_http(request), request->asked.service->shape, status,
                  NULL, "%s", text);
     global_request_end(request);
+}
+
+void global_request_away(struct global_request *request,
+                         const struct sites_site *site)
+{
+    uint64_t now = ist_loop_wall(request->global->facade->loop);
+    char when[60] = "since the hub was started";
+
+    if (site->heard_ms && now >= site->heard_ms)
+        snprintf(when, sizeof(when), "for %" PRIu64 " s",
+                 (now - site->heard_ms) / 1000);
+    global_request_fail(request, 503,
+                        "Site %s cannot be reached: it has not been heard of "
+                        "%s. Nothing was done.",
+                        site->name, when);
 }
 
 void global_request_reply(struct global_request *request, int status,

@@ -67,6 +67,9 @@ struct global_request {
 void global_request_end(struct global_request *);
 void global_request_fail(struct global_request *, int status, const char *fmt,
                          ...) IST_PRINTF(3, 4);
+/* 503: the site that it is for is away; since when, and that nothing was done.
+ */
+void global_request_away(struct global_request *, const struct sites_site *);
 /* Answers and ends. Frees the text. */
 void global_request_reply(struct global_request *, int status,
                           const struct ist_httpd_header *, size_t n,

@@ -72,16 +72,20 @@ static bool is_space(char c)
 
 static void outside(struct ist_rewrite *doc, char c)
 {
-    if (is_space(c))
+    if (is_space(c) || (c == ',' && doc->in_list))
         return;
     if (c == '"') {
-        doc->at = doc->has_colon ? doc->next : IST_REWRITE_STRING;
+        doc->at = doc->in_list     ? IST_REWRITE_VALUE
+                  : doc->has_colon ? doc->next
+                                   : IST_REWRITE_STRING;
         doc->n_name = doc->n_held = 0;
         doc->escaped = doc->has_colon = false;
         doc->next = IST_REWRITE_STRING;
     } else if (c == ':' && !doc->has_colon) {
         doc->has_colon = true;
     } else {
+        doc->in_list =
+            c == '[' && doc->has_colon && doc->next == IST_REWRITE_VALUE;
         doc->has_colon = false;
         doc->next = IST_REWRITE_STRING;
     }

@@ -27,7 +27,8 @@ struct ist_pair {
 };
 
 /* The value of a member of one of these names, where it is a string that reads
- * 'from', becomes 'to': the name of a zone, the id of an image. */
+ * 'from', or in a list of strings each that does, becomes 'to': the name of a
+ * zone, the id of an image. */
 struct ist_swap {
     const char *const *names;
     size_t n_names;
@@ -67,6 +68,7 @@ struct ist_rewrite {
     enum ist_rewrite_at next; /* What the value behind the last string is. */
     bool escaped;             /* The next character is, whatever it is. */
     bool has_colon;           /* Behind the last string. */
+    bool in_list;             /* Of strings that are each such a value. */
     uint32_t swaps; /* Of the value: bit 0 the id, bit n + 1 swap n. */
     char name[40];  /* Of the string so far, if it may be a name we know. */
     size_t n_name;
