@@ -208,7 +208,7 @@ struct notify *notify_new(struct ist_loop *loop, const struct notify_conf *conf,
     *notify = (struct notify){.loop = loop, .conf = conf, .feed = feed};
     ist_sb_init(&notify->scratch, NOTIFY_BODY_MAX);
     ist_rand_bytes(&chance, sizeof(chance));
-    services = os_services(&notify->n_ears);
+    services = os_services_known(&notify->n_ears);
     assert(notify->n_ears <= SERVICES_MAX);
     for (size_t i = 0; i < notify->n_ears; i++)
         ear_init(&notify->ears[i], notify, &services[i], site, chance);

@@ -26,7 +26,7 @@
 
 #define OS_LIMIT_MAX    1001 /* Records of one list: a page, and one. */
 #define OS_FILTERS_MAX  4
-#define OS_SERVICES_MAX 8
+#define OS_SERVICES_MAX 16
 
 /* Equal, one by one, to the codes of isthmus.v1.Failure. */
 enum os_outcome {

@@ -235,7 +235,7 @@ void os_probe_start(struct os_cloud *cloud, struct os_probe *probe)
     probe->work = work;
     work->cloud = cloud;
     work->probe = probe;
-    services = os_services(&work->n);
+    services = os_services_known(&work->n);
     for (size_t i = 0; i < work->n; i++) {
         look_init(work, &work->looks[i], &services[i]);
         work->results[i] = &work->looks[i].result;

@@ -27,7 +27,8 @@ enum os_sorting {
     OS_SORTING_LIST,  /* sort=a:desc,b:asc */
 };
 
-/* One service: how to find it, page through it and read its complaints. */
+/* One service: how to find it, page through it and read its complaints. One of
+ * which no kinds are known has a name and types alone: it is passed on. */
 struct os_service {
     const char *name;     /* "compute"; resource rows refer to it. */
     const char *types[4]; /* Catalog types, preferred first; NULL-ended. */
@@ -106,6 +107,8 @@ struct os_query {
 };
 
 const struct os_service *os_services(size_t *ret_n);
+/* Only those of which kinds are known: they come first. */
+const struct os_service *os_services_known(size_t *ret_n);
 const struct os_service *os_service_find(const char *name);
 const struct os_resource *os_resources(size_t *ret_n);
 const struct os_resource *os_resource_find(const char *kind);

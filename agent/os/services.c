@@ -63,11 +63,29 @@ static const struct os_service services[] = {
         .page_max = 1000,
         .exchange = "openstack", /* Not "cinder": oslo's default. */
     },
+    /* --- Only passed on --- */
+    {.name = "placement", .types = {"placement"}},
+    {.name = "orchestration", .types = {"orchestration"}},
+    {.name = "load-balancer", .types = {"load-balancer"}},
+    {.name = "dns", .types = {"dns"}},
+    {.name = "key-manager", .types = {"key-manager"}},
+    {.name = "share", .types = {"shared-file-system", "sharev2"}},
+    {.name = "container-infra", .types = {"container-infra"}},
+    {.name = "baremetal", .types = {"baremetal"}},
+    {.name = "object-store", .types = {"object-store"}},
 };
 
 const struct os_service *os_services(size_t *ret_n)
 {
     *ret_n = IST_COUNT(services);
+    return services;
+}
+
+const struct os_service *os_services_known(size_t *ret_n)
+{
+    *ret_n = IST_COUNT(services);
+    while (*ret_n > 0 && !services[*ret_n - 1].versions)
+        --*ret_n;
     return services;
 }
 

@@ -76,23 +76,38 @@ static void put_time(struct ist_sb *out, const char *name, uint64_t wall_ms)
 
 /* The types that a service is asked for by, and where it is behind the
  * region's address. */
-static const struct {
+static const struct entry {
     const char *type, *name, *service, *path;
     bool has_project; /* Its id ends the address. */
+    bool is_extra;    /* Only where a site is known to have it. */
 } entries[] = {
-    {"identity", "keystone", NULL, "/identity/v3", false},
-    {"compute", "nova", "compute", "/compute/v2.1", false},
-    {"network", "neutron", "network", "/network", false},
-    {"image", "glance", "image", "/image", false},
-    {"volumev3", "cinderv3", "volume", "/volume/v3/", true},
-    {"block-storage", "cinder", "volume", "/volume/v3/", true},
+    {"identity", "keystone", NULL, "/identity/v3", false, false},
+    {"compute", "nova", "compute", "/compute/v2.1", false, false},
+    {"network", "neutron", "network", "/network", false, false},
+    {"image", "glance", "image", "/image", false, false},
+    {"volumev3", "cinderv3", "volume", "/volume/v3/", true, false},
+    {"block-storage", "cinder", "volume", "/volume/v3/", true, false},
+    {"placement", "placement", "placement", "/placement", false, true},
+    {"orchestration", "heat", "orchestration", "/orchestration/v1/", true,
+     true},
+    {"load-balancer", "octavia", "load-balancer", "/load-balancer", false,
+     true},
+    {"dns", "designate", "dns", "/dns", false, true},
+    {"key-manager", "barbican", "key-manager", "/key-manager", false, true},
+    {"sharev2", "manilav2", "share", "/share/v2", false, true},
+    {"container-infra", "magnum", "container-infra", "/container-infra/v1",
+     false, true},
+    {"baremetal", "ironic", "baremetal", "/baremetal", false, true},
+    {"object-store", "swift", "object-store", "/object-store/v1/AUTH_", true,
+     true},
 };
 
 /* What a site is not known to have is left out; of one that has said nothing
  * yet nothing is known. */
-static bool has_service(const struct sites_site *site, const char *service)
+static bool has_service(const struct sites_site *site, const char *service,
+                        bool is_extra)
 {
-    if (!service || site->n_services == 0)
+    if (!service || (site->n_services == 0 && !is_extra))
         return true;
     for (size_t i = 0; i < site->n_services; i++) {
         if (strcmp(site->services[i], service) == 0)
@@ -147,7 +162,7 @@ static void put_site(struct ist_sb *out, const struct facade *facade,
     const char *project;
 
     if (sites_key(site->name, key) &&
-        has_service(site, entries[entry].service) &&
+        has_service(site, entries[entry].service, entries[entry].is_extra) &&
         (!token->scoped ||
          facade_mapping_find(facade->mappings, site, caller, &project)))
         put_region(out, facade, url, token, entry, site->name, key);
@@ -162,7 +177,7 @@ static void put_endpoints(struct ist_sb *out, const struct facade *facade,
 
     if (home)
         put_site(out, facade, url, token, caller, entry, home);
-    if (facade->global)
+    if (facade->global && !entries[entry].is_extra)
         put_region(out, facade, url, token, entry, FACADE_GLOBAL,
                    FACADE_GLOBAL);
     site = NULL;
@@ -170,6 +185,17 @@ static void put_endpoints(struct ist_sb *out, const struct facade *facade,
         if (site != home)
             put_site(out, facade, url, token, caller, entry, site);
     }
+}
+
+static bool is_anywhere(const struct facade *facade, const struct entry *entry)
+{
+    struct sites_site *site = NULL;
+
+    while ((site = sites_next(facade->sites, site))) {
+        if (has_service(site, entry->service, true))
+            return true;
+    }
+    return false;
 }
 
 void facade_catalog_json(struct ist_sb *out, const struct facade *facade,
@@ -183,6 +209,8 @@ void facade_catalog_json(struct ist_sb *out, const struct facade *facade,
         facade_caller_of(token, &arena, &caller);
     ist_sb_putc(out, '[');
     for (size_t i = 0; i < IST_COUNT(entries); i++) {
+        if (entries[i].is_extra && !is_anywhere(facade, &entries[i]))
+            continue;
         ist_sb_puts(out, i ? ",{" : "{");
         put_id(out, facade, "", entries[i].type, "");
         put(out, "type", entries[i].type);

@@ -221,7 +221,7 @@ void facade_begin(struct facade *facade, struct ist_httpd_request *http)
                      parts.key ? parts.key : "");
         return;
     }
-    if (!asked.service) {
+    if (!asked.service || (is_global && !asked.service->is_global)) {
         facade_fault(http, shape, 404, NULL,
                      "There is no service %.*s in region %s.",
                      (int) (parts.service_len < 40 ? parts.service_len : 40),
@@ -241,7 +241,8 @@ void facade_begin(struct facade *facade, struct ist_httpd_request *http)
     asked.target = target_of(http, parts.target);
     if (!asked.base || !asked.target)
         facade_fault(http, shape, 500, NULL, "The hub is out of memory.");
-    else if (is_global || (facade->global && asked.site->state == SITES_ABSENT))
+    else if (is_global || (facade->global && asked.service->is_global &&
+                           asked.site->state == SITES_ABSENT))
         facade->global(facade->global_arg, http, &asked);
     else
         facade_relay_begin(facade, http, &asked);

@@ -86,13 +86,21 @@ static void write_keystone(struct ist_sb *out, int status, const char *message)
     ist_sb_puts(out, "}}");
 }
 
+static void write_errors(struct ist_sb *out, int status, const char *message)
+{
+    ist_sb_printf(out, "{\"errors\":[{\"status\":%d,", status);
+    put_member(out, "title", title_of(status));
+    ist_sb_putc(out, ',');
+    put_member(out, "detail", message);
+    ist_sb_puts(out, "}]}");
+}
+
 void facade_fault_write(struct ist_sb *out, enum facade_shape shape, int status,
                         const char *message)
 {
     static void (*const write[])(struct ist_sb *, int, const char *) = {
-        [FACADE_NOVA] = write_nova,
-        [FACADE_NEUTRON] = write_neutron,
-        [FACADE_GLANCE] = write_glance,
+        [FACADE_NOVA] = write_nova,         [FACADE_NEUTRON] = write_neutron,
+        [FACADE_GLANCE] = write_glance,     [FACADE_ERRORS] = write_errors,
         [FACADE_KEYSTONE] = write_keystone,
     };
 

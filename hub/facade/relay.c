@@ -12,6 +12,7 @@
 #include "facade/relay.h"
 
 #include "facade/assertion.h"
+#include "facade/console.h"
 #include "facade/fault.h"
 #include "facade/outcome.h"
 #include "facade/speech.h"
@@ -314,12 +315,26 @@ static int on_body(struct ist_httpd_request *http, const void *data,
 
 /* The call */
 
+static bool is_console(const struct facade_relay *relay)
+{
+    return strcmp(relay->asked.service->name, "compute") == 0 &&
+           !relay->follows &&
+           facade_is_console(relay->http->method, relay->asked.target,
+                             relay->up.data ? relay->up.data : "",
+                             relay->up.len);
+}
+
 static void start_call(struct facade_relay *relay)
 {
     Isthmus__V1__Call what = ISTHMUS__V1__CALL__INIT;
     Isthmus__V1__Relay asks = ISTHMUS__V1__RELAY__INIT;
     struct desk_call *call = &relay->call;
 
+    if (is_console(relay)) {
+        fault(relay, 501,
+              "Consoles are not passed on by the hub: ask the site itself.");
+        return;
+    }
     asks.body_follows = relay->follows;
     if (!relay->follows)
         asks.body =

@@ -5,10 +5,20 @@
 #include <string.h>
 
 static const struct facade_service services[] = {
-    {"compute", FACADE_NOVA},
-    {"network", FACADE_NEUTRON},
-    {"image", FACADE_GLANCE},
-    {"volume", FACADE_NOVA},
+    {"compute", FACADE_NOVA, true},
+    {"network", FACADE_NEUTRON, true},
+    {"image", FACADE_GLANCE, true},
+    {"volume", FACADE_NOVA, true},
+    /* Those that are passed on, and are no part of region global. */
+    {"placement", FACADE_ERRORS, false},
+    {"orchestration", FACADE_NOVA, false},
+    {"load-balancer", FACADE_ERRORS, false},
+    {"dns", FACADE_ERRORS, false},
+    {"key-manager", FACADE_ERRORS, false},
+    {"share", FACADE_NOVA, false},
+    {"container-infra", FACADE_ERRORS, false},
+    {"baremetal", FACADE_ERRORS, false},
+    {"object-store", FACADE_ERRORS, false},
 };
 
 const struct facade_service *facade_service_find(const char *name, size_t len)

@@ -3,6 +3,7 @@
 #ifndef FACADE_SERVICES_H
 #define FACADE_SERVICES_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 /* How a service writes an error, so that its clients can read it. */
@@ -10,6 +11,7 @@ enum facade_shape {
     FACADE_NOVA,     /* {"itemNotFound": {"code": 404, "message": ""}} */
     FACADE_NEUTRON,  /* {"NeutronError": {"type": "", "message": "", ...}} */
     FACADE_GLANCE,   /* {"message": "", "code": "404 Not Found", ...} */
+    FACADE_ERRORS,   /* {"errors": [{"status": 404, "title": "", ...}]} */
     FACADE_KEYSTONE, /* {"error": {"code": 404, "title": "", ...}} */
 };
 
@@ -17,6 +19,7 @@ struct facade_service {
     const char *name; /* "compute": also what the agents call it. It has no "v"
                        * before a digit: gophercloud cuts URLs there. */
     enum facade_shape shape;
+    bool is_global; /* Region global has it too. */
 };
 
 /* NULL: there is none of that name. */

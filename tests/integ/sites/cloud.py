@@ -46,7 +46,8 @@ KINDS = {
 }
 
 TYPES = {"compute": ["compute"], "network": ["network"], "image": ["image"],
-         "volume": ["volumev3", "block-storage"], "identity": ["identity"]}
+         "volume": ["volumev3", "block-storage"], "identity": ["identity"],
+         "placement": ["placement"]}
 
 # What the agents ask for: the newest that the services of this release have.
 VERSIONS = {"compute": "compute 2.93", "volume": "volume 3.70"}

@@ -93,7 +93,7 @@ def test_sites():
     assert [site["name"] for site in sites] == rig.SITES
     assert all(site["state"] == "present" for site in sites)
     assert all(site["services"] == ["identity", "compute", "network", "image",
-                                    "volume"] for site in sites)
+                                    "volume", "placement"] for site in sites)
 
 
 @pytest.mark.parametrize("site", rig.SITES)

@@ -447,6 +447,36 @@ def test_identity_headers_stay_here(clouds):
 # ------------------------------------------------------------------ silences
 
 
+@pytest.mark.parametrize("body", [
+    {"os-getVNCConsole": {"type": "novnc"}},
+    {"os-getSerialConsole": {"type": "serial"}}])
+def test_consoles_are_not_passed_on(clouds, body):
+    """And said so in Nova's words, in a site's region and in global."""
+    one = clouds["hkg"].rows("servers")[0]["id"]
+    for region in ("hkg", "global"):
+        for path, what in (("action", body), ("remote-consoles", {
+                "remote_console": {"protocol": "vnc", "type": "novnc"}})):
+            status, _, text = through(
+                region, "compute", "/v2.1/servers/%s/%s" % (one, path), "POST",
+                headers={"Content-Type": "application/json"},
+                body=json.dumps(what).encode())
+            assert status == 501
+            assert json.loads(text)["notImplemented"]["code"] == 501
+
+
+def test_a_service_that_is_only_passed_on(clouds):
+    """Placement: the same versions as at the site, and its own errors."""
+    status, _, text = through("hkg", "placement", "/")
+    assert status == 200
+    assert text == raw("GET", base(clouds["hkg"], "placement") + "/", None,
+                       None, clouds["hkg"].token)[2]
+    status, _, text = through("hkg", "placement", "/resource_providers")
+    assert status == 200 and json.loads(text)["resource_providers"]
+    assert through("hkg", "placement", "/nosuch")[0] == 404
+    status, _, text = through("global", "placement", "/")
+    assert status == 404 and json.loads(text)["errors"][0]["status"] == 404
+
+
 def test_a_site_that_is_away(healed):
     rig.agent("lon").kill()
     rig.wait_for(lambda: rig.present() == ["hkg", "sjc"], 20, "its absence")
