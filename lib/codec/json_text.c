@@ -147,6 +147,10 @@ struct ist_json_slice ist_json_find(struct ist_json_slice v, const char *path)
 {
     struct ist_json_slice found = {NULL, 0};
 
+    while (v.size > 0 && strchr(" \t\r\n", *v.data) && *v.data) {
+        v.data++;
+        v.size--;
+    }
     if (ist_json_type(v) != IST_JSON_OBJECT ||
         ist_json_each(v, &path, 1, first_pick, &found))
         return (struct ist_json_slice){NULL, 0};

@@ -18,8 +18,19 @@ static const struct ist_link_map maps[] = {
 #define HERE  "0123456789abcdef0123456789abcdef"
 #define THERE "fedcba9876543210fedcba9876543210"
 
-static const struct ist_rewriting how = {
-    .maps = maps, .n_maps = 3, .id_from = HERE, .id_to = THERE};
+static const char *const zone_names[] = {"availability_zone", "zones"};
+static const char *const id_names[] = {"id", "flavorRef"};
+static const struct ist_pair zones[] = {{"nova", "hkg"}, {"ssd", "hkg-ssd"}};
+static const struct ist_pair flavors[] = {{"1", "m1.tiny"}};
+static const struct ist_swap swaps[] = {{zone_names, 2, zones, 2},
+                                        {id_names, 2, flavors, 1}};
+
+static const struct ist_rewriting how = {.maps = maps,
+                                         .n_maps = 3,
+                                         .id_from = HERE,
+                                         .id_to = THERE,
+                                         .swaps = swaps,
+                                         .n_swaps = 2};
 
 static void rewrite_in(const char *text, size_t piece, struct ist_sb *out)
 {
@@ -126,12 +137,39 @@ static void test_ids(void **state)
            "?a=" THERE "&b=x" HERE "\"}");
 }
 
+/* Whole values of members of those names, and those in a list of strings. */
+static void test_swaps(void **state)
+{
+    static const char *const texts[] = {
+        "{\"availability_zone\":\"nova2\"}",
+        "{\"availability_zone\":\"\"}",
+        "{\"availability_zone\":null,\"x\":\"nova\"}",
+        "{\"name\":\"nova\"}",
+        "[\"availability_zone\",\"nova\"]",
+        "{\"availability_zone\":{\"x\":\"nova\"}}",
+        "{\"zones\":[[\"nova\"]]}",
+        "{\"zones\":[{\"x\":\"nova\"}]}",
+        "{\"zones\":[],\"x\":\"nova\"}",
+        "{\"id\":1,\"flavorRef\":\"2\"}",
+    };
+
+    (void) state;
+    expect("{\"availability_zone\": \"nova\", \"zones\": \"ssd\"}",
+           "{\"availability_zone\": \"hkg\", \"zones\": \"hkg-ssd\"}");
+    expect("{\"zones\": [\"nova\", \"x\" ,\"ssd\"], \"y\": [\"nova\"]}",
+           "{\"zones\": [\"hkg\", \"x\" ,\"hkg-ssd\"], \"y\": [\"nova\"]}");
+    expect("{\"flavor\":{\"id\":\"1\",\"tenant_id\":\"" HERE "\"}}",
+           "{\"flavor\":{\"id\":\"m1.tiny\",\"tenant_id\":\"" THERE "\"}}");
+    for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++)
+        expect(texts[i], texts[i]);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_links),    cmocka_unit_test(test_ids),
         cmocka_unit_test(test_longest),  cmocka_unit_test(test_left_alone),
-        cmocka_unit_test(test_too_long),
+        cmocka_unit_test(test_too_long), cmocka_unit_test(test_swaps),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -95,6 +95,55 @@ static void test_the_first_row_that_fits(void **state)
     done(projects);
 }
 
+/* What the hub is told, and that it can tell when it is other. */
+static void test_telling(void **state)
+{
+    static const char *const texts[] = {
+        "projects:\n  - {hub: hkg/shop, cloud: shop, roles: [a, b]}\n",
+        "projects:\n  - {hub: hkg/shop, cloud: shop, roles: [ab]}\n",
+        "projects:\n  - {hub: hkg/shop2, cloud: shop, roles: [a, b]}\n",
+        "projects:\n  - {hub: hkg/shop, cloud: shop}\n"};
+    uint8_t digests[4][32];
+    struct ist_arena arena;
+    struct ist_err err;
+
+    (void) state;
+    ist_arena_init(&arena, 1U << 16);
+    for (size_t i = 0; i < IST_COUNT(texts); i++) {
+        struct projects *projects = read_text(texts[i], &err);
+        Isthmus__V1__Mapping **rows;
+        size_t n;
+
+        assert_non_null(projects);
+        assert_true(projects_tell(projects, &arena, &rows, &n));
+        assert_int_equal(n, 1);
+        assert_string_equal(rows[0]->project, ""); /* Not logged in. */
+        if (i == 0) {
+            assert_string_equal(rows[0]->hub, "hkg/shop");
+            assert_int_equal(rows[0]->n_roles, 2);
+            assert_string_equal(rows[0]->roles[1], "b");
+        }
+        projects_digest(projects, digests[i]);
+        for (size_t j = 0; j < i; j++)
+            assert_memory_not_equal(digests[i], digests[j], 32);
+        done(projects);
+    }
+    ist_arena_fini(&arena);
+}
+
+static void test_nothing_to_tell(void **state)
+{
+    Isthmus__V1__Mapping **rows;
+    struct ist_arena arena;
+    size_t n = 1;
+
+    (void) state;
+    ist_arena_init(&arena, 1U << 16);
+    assert_true(projects_tell(NULL, &arena, &rows, &n));
+    assert_int_equal(n, 0);
+    ist_arena_fini(&arena);
+}
+
 static void test_bad_files(void **state)
 {
     static const struct {
@@ -128,6 +177,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_the_first_row_that_fits),
+        cmocka_unit_test(test_telling),
+        cmocka_unit_test(test_nothing_to_tell),
         cmocka_unit_test(test_bad_files),
     };
     int n;

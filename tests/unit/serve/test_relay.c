@@ -544,6 +544,141 @@ static void test_projects_that_are_not_mapped(void **state)
     projects_close(projects, NULL, NULL);
 }
 
+/* Lists in a client's name */
+
+static void prepare_list(struct box *box, struct word *word, char **role)
+{
+    prepare(box, word, "GET", NULL);
+    word->assertion.user = (char *) "hkg/alice";
+    word->assertion.project = (char *) HUB_PROJECT;
+    word->assertion.project_name = (char *) "hkg/shop";
+    word->assertion.roles = role;
+    word->assertion.n_roles = 1;
+    word->assertion.target = (char *) "/v2.1/servers/detail?status=ACTIVE";
+}
+
+static void say_list(struct box *box, struct word *word, const char *kind)
+{
+    Isthmus__V1__List list = ISTHMUS__V1__LIST__INIT;
+    size_t size;
+    uint8_t *bytes = ist_pack(&word->assertion, &word->arena, &size);
+
+    ist_statement_sign(IST_STATEMENT_ASSERTION, bytes, size,
+                       word->signer->signing_secret, word->signature);
+    word->relay.assertion = (ProtobufCBinaryData){size, bytes};
+    word->relay.signature =
+        (ProtobufCBinaryData){crypto_sign_BYTES, word->signature};
+    list.kind = (char *) (uintptr_t) kind;
+    list.limit = 10;
+    list.window = 10;
+    list.as = &word->relay;
+    list.version = (char *) "2.37";
+    word->call.what_case = ISTHMUS__V1__CALL__WHAT_LIST;
+    word->call.list = &list;
+    ask(box, &word->call);
+    ist_arena_fini(&word->arena);
+}
+
+/* Asked with the project's own credential, filters, microversion and request id
+ * of the client; what comes reads as the hub's clients know it. */
+static void test_a_clients_list(void **state)
+{
+    static char body[] =
+        "{\"tenant_id\": \"" OWN_PROJECT "\", \"availability_zone\": \"nova\"}";
+    static const char wanted[] =
+        "{\"tenant_id\": \"" HUB_PROJECT "\", \"availability_zone\": \"hkg\"}";
+    char *role = (char *) "member", *member = (char *) "availability_zone";
+    Isthmus__V1__Swap swap = ISTHMUS__V1__SWAP__INIT, *swaps = &swap;
+    Isthmus__V1__Pair pair = ISTHMUS__V1__PAIR__INIT, *pairs = &pair;
+    struct box *box = *state;
+    struct projects *projects = map_projects(box);
+    struct os_list *list;
+    struct word word;
+
+    swap.members = &member;
+    swap.n_members = 1;
+    swap.pairs = &pairs;
+    swap.n_pairs = 1;
+    pair.hub = (char *) "hkg";
+    pair.site = (char *) "nova";
+    prepare_list(box, &word, &role);
+    word.relay.swaps = &swaps;
+    word.relay.n_swaps = 1;
+    say_list(box, &word, "server");
+    list = IST_TAKE(cloud.list);
+    assert_non_null(list);
+    assert_string_equal(list->query, "status=ACTIVE");
+    assert_string_equal(list->version, "2.37");
+    assert_string_equal(list->request_id, "req-1");
+    cloud.records[0] =
+        (struct os_record){.id = "id-1", .body = {body, strlen(body)}};
+    list->records = cloud.records;
+    list->n_records = 1;
+    ist_op_finish(&list->op, 0);
+    run(box, 5);
+    assert_complete(box, 1);
+    assert_int_equal(box->reply->records[0]->body.len, strlen(wanted));
+    assert_memory_equal(box->reply->records[0]->body.data, wanted,
+                        strlen(wanted));
+    projects_close(projects, NULL, NULL);
+}
+
+static void make_unsigned(struct word *word)
+{
+    static struct ist_self stranger;
+
+    crypto_sign_keypair(stranger.signing_public, stranger.signing_secret);
+    word->signer = &stranger;
+}
+
+static void make_another_site(struct word *word)
+{
+    static uint8_t other[16];
+
+    word->assertion.audience.data = other;
+}
+
+static void make_old(struct word *word)
+{
+    word->assertion.issued_ms -= 200000;
+    word->assertion.expires_ms -= 200000;
+}
+
+static void make_another_kind(struct word *word)
+{
+    word->assertion.target = (char *) "/v2.1/flavors/detail";
+}
+
+static void make_a_change(struct word *word)
+{
+    word->assertion.method = (char *) "POST";
+}
+
+static void make_another_project(struct word *word)
+{
+    word->assertion.project_name = (char *) "hkg/bank";
+}
+
+static void test_doubtful_lists(void **state)
+{
+    static void (*const makers[])(struct word *) = {
+        make_unsigned,     make_another_site, make_old,
+        make_another_kind, make_a_change,     make_another_project};
+    char *role = (char *) "member";
+    struct box *box = *state;
+    struct projects *projects = map_projects(box);
+    struct word word;
+
+    for (size_t i = 0; i < IST_COUNT(makers); i++) {
+        prepare_list(box, &word, &role);
+        makers[i](&word);
+        say_list(box, &word, "server");
+        assert_null(cloud.list);
+        assert_refused(box, ISTHMUS__V1__FAILURE__CODE__DENIED);
+    }
+    projects_close(projects, NULL, NULL);
+}
+
 /* Clients ask what versions there are before they log in. */
 static void test_nobody(void **state)
 {
@@ -585,6 +720,8 @@ int main(void)
         TEST(test_bad_calls),
         TEST(test_a_mapped_project),
         TEST(test_projects_that_are_not_mapped),
+        TEST(test_a_clients_list),
+        TEST(test_doubtful_lists),
         TEST(test_nobody),
     };
 
