@@ -113,6 +113,7 @@ const struct api_route api_routes[] = {
     {"GET", "/api/v1/sites", false, api_list_sites},
     {"GET", "/api/v1/sites/{name}", false, api_show_site},
     {"GET", "/api/v1/search", false, api_search},
+    {"GET", "/api/v1/requests/{id}", false, api_show_request},
     {"GET", "/api/v1/events", false, api_list_events},
     {"GET", "/api/v1/events/stream", false, api_stream_events},
     {"GET", "/api/v1/alarms", false, api_list_alarms},
@@ -391,6 +392,9 @@ static void on_answered(void *arg, const struct ist_httpd_request *http,
             method = known[i];
     }
     snprintf(code, sizeof(code), "%d", status);
+    trace_answered(&api->desk->traces, http->id, http->method, http->path,
+                   status, http->started_ms, ist_loop_wall(api->loop),
+                   ist_loop_now(api->loop));
     ist_metric_add(api->requests, 1, method, code);
     ist_metric_observe(api->durations,
                        (double) (ist_loop_now(api->loop) - http->started_ms) /

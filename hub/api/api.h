@@ -87,10 +87,11 @@ struct api_request {
 
 typedef void api_handler_fn(const struct api_request *);
 
-/* resources.c, sites.c, search.c, events.c, alarms.c, webhooks.c */
+/* resources.c, sites.c, search.c, requests.c, events.c, alarms.c, webhooks.c */
 api_handler_fn api_list_resources, api_show_resource;
 api_handler_fn api_list_sites, api_show_site;
 api_handler_fn api_search;
+api_handler_fn api_show_request;
 api_handler_fn api_list_events, api_stream_events;
 api_handler_fn api_list_alarms, api_show_alarm;
 api_handler_fn api_ack_alarm, api_unack_alarm, api_comment_alarm,

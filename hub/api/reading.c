@@ -289,6 +289,7 @@ static void ask_sites(struct api_reading *reading)
     ist_op_prepare(&survey->op, reading->op.loop, &reading->op, 0, on_surveyed);
     survey->kind = reading->kind->name;
     survey->show_id = reading->show_id;
+    survey->request_id = reading->request_id;
     survey->sort = query->sort;
     survey->n_sort = query->n_sort;
     survey->filters = query->filters;

@@ -23,6 +23,7 @@ struct api_reading {
     const struct ist_kind *kind;
     const struct api_query *query;
     const char *show_id;     /* Not NULL: that one object. */
+    const char *request_id;  /* For its trace; NULL: none. */
     struct ist_arena *arena; /* Where the answer lives. */
 
     /* The answer. */

@@ -285,6 +285,7 @@ static void start(struct asking *asking, struct sites_site **sites)
                    asking->query.deadline_ms, on_read);
     reading->api = asking->api;
     reading->kind = asking->kind;
+    reading->request_id = asking->http->id;
     reading->query = &asking->query;
     reading->arena = &asking->arena;
     api_reading_start(reading, sites, asking->query.n_sites);

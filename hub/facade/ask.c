@@ -89,6 +89,7 @@ void facade_ask_start(struct facade_ask *ask)
     what.what_case = ISTHMUS__V1__CALL__WHAT_RELAY;
     what.relay = &asks;
     *call = (struct desk_call){.site = ask->asked.site,
+                               .request_id = ask->http->id,
                                .arena = &ask->arena,
                                .on_frame = on_frame,
                                .bytes = ask->max,

@@ -32,6 +32,7 @@ struct facade_relay {
     struct facade *facade;          /* Borrowed. */
     struct ist_httpd_request *http; /* Borrowed; NULL: answered. */
     struct facade_asked asked;
+    char id[IST_HTTPD_ID_SIZE]; /* The request's. */
     struct desk_call call;
     struct ist_arena arena;
     struct ist_timer idle;
@@ -352,6 +353,7 @@ static void start_call(struct facade_relay *relay)
     what.what_case = ISTHMUS__V1__CALL__WHAT_RELAY;
     what.relay = &asks;
     call->site = relay->asked.site;
+    call->request_id = relay->id;
     call->arena = &relay->arena;
     call->on_frame = on_frame;
     call->bytes = WINDOW;
@@ -409,6 +411,7 @@ void facade_relay_go_on(struct facade *facade, struct ist_httpd_request *http,
     relay->facade = facade;
     relay->http = http;
     relay->asked = *asked;
+    memcpy(relay->id, http->id, sizeof(relay->id));
     ist_arena_init(&relay->arena, ARENA_MAX);
     ist_sb_init(&relay->up, 0);
     ist_sb_init(&relay->down, 0);

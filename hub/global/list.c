@@ -349,6 +349,7 @@ static void start_survey(struct listing *listing, size_t limit,
                         .after = listing->has_after ? &listing->after : NULL,
                         .as = ask_as,
                         .version = request->version,
+                        .request_id = request->http->id,
                         .arena = &request->arena};
     request->running = &survey->op;
     ist_op_prepare(&survey->op, request->http->loop, NULL, timeout_ms, done);

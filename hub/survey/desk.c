@@ -53,6 +53,47 @@ static void note_outcome(const struct desk_call *call)
         call->site->n_failed++;
 }
 
+static const char *what_of(const Isthmus__V1__Call *what)
+{
+    static const struct {
+        Isthmus__V1__Call__WhatCase what;
+        const char *name;
+    } rows[] = {
+        {ISTHMUS__V1__CALL__WHAT_LIST, "list"},
+        {ISTHMUS__V1__CALL__WHAT_SHOW, "show"},
+        {ISTHMUS__V1__CALL__WHAT_RELAY, "relay"},
+        {ISTHMUS__V1__CALL__WHAT_LOGIN, "login"},
+        {ISTHMUS__V1__CALL__WHAT_PROBE, "probe"},
+    };
+
+    for (size_t i = 0; i < IST_COUNT(rows); i++) {
+        if (rows[i].what == what->what_case)
+            return rows[i].name;
+    }
+    return "other";
+}
+
+/* Why it was not answered; "": it was, or its caller had heard enough. */
+static const char *reason_of(const struct desk_call *call)
+{
+    if (call->end_rc == 0 || (call->end_rc == -ECANCELED && call->heard_ms))
+        return "";
+    if (call->op.err.text[0])
+        return call->op.err.text;
+    return call->end_rc == -ETIMEDOUT ? "it did not answer in time"
+                                      : "nobody waited for it any more";
+}
+
+static void trace(const struct desk_call *call)
+{
+    struct desk *desk = call->desk;
+
+    if (call->request_id)
+        trace_add(&desk->traces, call->request_id, call->site->name, call->what,
+                  call->sent_ms, call->heard_ms, ist_loop_now(desk->loop),
+                  reason_of(call));
+}
+
 static void settle(struct desk_call *call)
 {
     if (call->publishing) {
@@ -79,6 +120,7 @@ static void end(struct desk_call *call, int rc)
     call->end_rc = rc;
     RB_REMOVE(desk_calls, &call->desk->calls, call);
     call->desk->n_open--;
+    trace(call);
     settle(call);
 }
 
@@ -310,6 +352,10 @@ void desk_call_start(struct desk *desk, struct desk_call *call,
     call->ended = call->publishing = false;
     call->sent_ms = ist_loop_now(desk->loop);
     call->heard_ms = 0;
+    call->what = what_of(what);
+    if (call->request_id)
+        trace_begin(&desk->traces, call->request_id, ist_loop_wall(desk->loop),
+                    call->sent_ms);
     call->held = 0;
     call->publish = (struct ist_bus_publish){0};
     ist_op_begin(&call->op, on_cancel);
@@ -615,6 +661,7 @@ void desk_init(struct desk *desk, struct ist_loop *loop, struct ist_bus *bus,
     *desk = (struct desk){
         .loop = loop, .bus = bus, .sites = sites, .self = self, .conf = *conf};
     RB_INIT(&desk->calls);
+    traces_init(&desk->traces);
     ist_arena_init(&desk->scratch, SCRATCH_MAX);
     ist_arena_init(&desk->packing, PACKING_MAX);
     snprintf(desk->word, sizeof(desk->word), "%s", word);
@@ -644,6 +691,7 @@ void desk_fini(struct desk *desk)
     ist_bus_cancel(desk->bus, &desk->alive);
     ist_timer_disarm(&desk->over);
     past_fini(&desk->past);
+    traces_fini(&desk->traces);
     ist_arena_fini(&desk->scratch);
     ist_arena_fini(&desk->packing);
 }

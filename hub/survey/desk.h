@@ -19,6 +19,7 @@
 #include "bus/bus.h"
 #include "sites/registry.h"
 #include "survey/past.h"
+#include "survey/trace.h"
 
 #include "isthmus/v1/call.pb-c.h"
 #include "isthmus/v1/reply.pb-c.h"
@@ -53,6 +54,8 @@ struct desk_call {
     struct ist_op op; /* Prepared by the caller. rc: 0, an outcome, a fault. */
 
     struct sites_site *site; /* Borrowed. */
+    const char *request_id;  /* Of the client's request it is for, borrowed;
+                              * NULL: none. */
     struct ist_arena *arena; /* Borrowed: frames are unpacked here. */
     desk_frame_fn *on_frame;
     uint32_t window; /* Records that the site may send before it is given
@@ -74,7 +77,8 @@ struct desk_call {
     uint8_t hash[32];
     uint64_t epoch; /* Of the site that was asked. */
     uint32_t next_index, next_data;
-    size_t held; /* Of the arena. */
+    const char *what; /* For the trace. */
+    size_t held;      /* Of the arena. */
     bool ended, publishing;
     int end_rc;
     struct ist_bus_publish publish;
@@ -99,6 +103,7 @@ struct desk {
     struct desk_counts counts;
     uint64_t n_open;
     struct past past; /* Not used here: of the surveys. */
+    struct traces traces;
 
     /* Private to desk.c. */
     struct desk_calls calls;

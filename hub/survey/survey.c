@@ -471,6 +471,7 @@ static void start_sites(struct survey *survey, struct desk *desk,
         if (survey->after)
             q->after.ties = ties_of(part->site->name, survey->after->site);
         part->call.site = part->site;
+        part->call.request_id = survey->request_id;
         part->call.arena = survey->arena;
         part->call.on_frame = on_frame;
         q->list.window = part->window;

@@ -67,6 +67,8 @@ struct survey {
     Isthmus__V1__Relay *(*as)(struct survey *, struct sites_site *);
     const char *version; /* With that: the microversion; "": none. */
 
+    const char *request_id; /* Of the client's request; NULL: none. */
+
     /* Where the answer lives, and its cap. */
     struct ist_arena *arena;
 

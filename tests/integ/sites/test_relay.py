@@ -199,6 +199,32 @@ def test_one_id_from_the_client_to_the_sites_log():
     assert headers["X-Isthmus-Site-Request-Id"] in line
 
 
+def test_a_request_as_a_timeline(healed):
+    """By the id that the client sent: which sites it went to, and when."""
+    def ask(region):
+        request = "req-%08x-1234-5678-9abc-def012345678" % (
+            time.time_ns() & 0xffffffff)
+        assert through(region, "compute", "/v2.1/servers/detail", headers={
+            "X-Openstack-Request-Id": request})[0] == 200
+        return rig.get("/api/v1/requests/" + request).json()
+    shown = ask("lon")
+    assert shown["method"] == "GET" and shown["status"] == 200
+    assert shown["path"] == "/r/lon/compute/v2.1/servers/detail"
+    assert [call["site"] for call in shown["calls"]] == ["lon"]
+    call = shown["calls"][0]
+    assert 0 <= call["sent_ms"] <= call["first_frame_ms"] <= call["ended_ms"]
+    shown = ask("global")
+    assert {call["site"] for call in shown["calls"]} == set(rig.SITES)
+    assert all(call["reason"] is None for call in shown["calls"])
+    with rig.stopped(rig.agent("lon")):
+        shown = rig.get("/api/v1/servers?deadline=500")
+        shown = rig.get("/api/v1/requests/" + shown.headers["x-request-id"])
+        late = [call for call in shown.json()["calls"] if call["reason"]]
+        assert [call["site"] for call in late] == ["lon"]
+        assert late[0]["first_frame_ms"] is None
+    assert rig.get("/api/v1/requests/req-nosuch").status == 404
+
+
 def test_a_server_to_active_and_away(writes, clouds):
     here = clouds["sjc"]
     flavor = here.rows("flavors")[0]["id"]
