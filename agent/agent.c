@@ -17,6 +17,7 @@
 #include "obs/notify.h"
 #include "os/cloud.h"
 #include "policy/policy.h"
+#include "serve/audit.h"
 #include "serve/command.h"
 #include "serve/serve.h"
 
@@ -77,6 +78,7 @@ struct agent {
     struct ist_http *http;
     struct os_cloud *cloud;
     struct projects *projects;
+    struct serve_audit audit;
     struct ist_bus *bus;
     char seen_path[PATH_MAX];
     struct ist_seen_conf seen_conf;
@@ -329,8 +331,8 @@ static bool answers_over(void *arg)
     struct agent *agent = arg;
 
     if (agent->serve.n_open || agent->commands.n_open || !agent->page_closed ||
-        !agent->events_closed || ist_op_active(&agent->warm_up.op) ||
-        keys_busy(&agent->keys))
+        !agent->events_closed || serve_audit_busy(&agent->audit) ||
+        ist_op_active(&agent->warm_up.op) || keys_busy(&agent->keys))
         return false;
     agent->serve.feed = NULL;
     if (agent->feed)
@@ -459,6 +461,9 @@ static void on_projects_known(void *arg)
 
 static int open_serve(struct agent *agent, struct ist_err *err)
 {
+    char path[512];
+    int rc;
+
     agent->bus = open_bus(agent, err);
     if (!agent->bus)
         return err->code;
@@ -466,6 +471,11 @@ static int open_serve(struct agent *agent, struct ist_err *err)
                &agent->keys.hub, agent->cloud, agent->policy, agent->conf.site,
                &agent->serve_conf);
     agent->serve.projects = agent->projects;
+    rc = snprintf(path, sizeof(path), "%s/audit.log", agent->conf.state);
+    if (rc < 0 || (size_t) rc >= sizeof(path))
+        return ist_err_set(err, -ENAMETOOLONG, "state: the path is too long");
+    serve_audit_init(&agent->audit, &agent->loop, path);
+    agent->serve.audit = &agent->audit;
     projects_resolve(agent->projects, on_projects_known, agent);
     agent->serve.heard = on_heard;
     agent->serve.heard_arg = &agent->keys;

@@ -14,6 +14,7 @@
 #include "base/log.h"
 #include "codec/unpack.h"
 #include "model/kind.h"
+#include "serve/audit.h"
 #include "serve/relay.h"
 
 #include <assert.h>
@@ -675,6 +676,28 @@ static bool look(struct serve_answer *answer, struct serve_asked *ret)
     return true;
 }
 
+/* In the site's audit log, where it asks for an effect in a client's name; what
+ * only reads needs no record. */
+static bool is_recorded(struct serve_answer *answer, enum policy_verb verb,
+                        const char *kind, const char *reason)
+{
+    struct serve_audit *audit = answer->serve->audit;
+
+    if (!audit || !answer->word.asks || verb == POLICY_READ)
+        return true;
+    return serve_audit_add(audit, &answer->word, verb, kind, reason);
+}
+
+/* One whose word was not good enough for the policy to judge. */
+static void record_refusal(struct serve_answer *answer)
+{
+    const Isthmus__V1__Assertion *said = answer->word.assertion;
+
+    if (said && strcmp(said->method, "GET") != 0 &&
+        strcmp(said->method, "HEAD") != 0)
+        is_recorded(answer, POLICY_ACTION, "unknown", answer->failure.text);
+}
+
 static bool is_allowed(struct serve_answer *answer,
                        const struct serve_asked *asked)
 {
@@ -682,8 +705,15 @@ static bool is_allowed(struct serve_answer *answer,
     struct policy_verdict verdict =
         policy_judge(serve->policy, asked->verb, asked->kind, asked->project);
 
-    if (verdict.allow)
+    if (verdict.allow && is_recorded(answer, asked->verb, asked->kind, NULL))
         return true;
+    if (verdict.allow) {
+        serve_answer_refuse(answer, ISTHMUS__V1__FAILURE__CODE__BUSY,
+                            "the site cannot record it, and does nothing "
+                            "without a record: see its agent's log");
+        return false;
+    }
+    is_recorded(answer, asked->verb, asked->kind, verdict.reason);
     serve->counts.denied++;
     tell_denied(serve, asked->verb, asked->kind);
     ist_log_info("serve", "denied by the site's policy: %s %s (%s)",
@@ -709,8 +739,10 @@ static void judge(struct serve_answer *answer)
         serve_answer_refuse(answer, ISTHMUS__V1__FAILURE__CODE__BUSY,
                             "the agent works on as many calls as it may");
         answer->failure.retryable = true;
-    } else if (!look(answer, &asked) || !is_allowed(answer, &asked)) {
-        /* The answer says why. */
+    } else if (!look(answer, &asked)) {
+        record_refusal(answer); /* The answer says why. */
+    } else if (!is_allowed(answer, &asked)) {
+        /* The same. */
     } else if (!serve->cloud) {
         serve_answer_refuse(answer, ISTHMUS__V1__FAILURE__CODE__UNSUPPORTED,
                             "the agent has no OpenStack configured");

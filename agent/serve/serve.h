@@ -31,6 +31,7 @@ struct serve_conf {
 extern const struct ist_row serve_rows[];
 
 struct serve_answer;
+struct serve_audit;
 RB_HEAD(serve_answers, serve_answer);
 
 /* Counted for metrics; only ever rise. */
@@ -48,6 +49,7 @@ struct serve {
     struct policy *policy;     /* Borrowed; replaced by a reload. */
     struct projects *projects; /* Borrowed, set by the owner; NULL: none. */
     struct feed *feed;         /* Borrowed, set by the owner; NULL: none. */
+    struct serve_audit *audit; /* The same. */
     char site[40];             /* Its word on the bus. */
     struct serve_conf conf;
     struct serve_counts counts;

@@ -428,6 +428,35 @@ def test_one_kind_denied(writes, clouds):
         assert status == 403 and b"policy" in body
 
 
+def test_every_effect_is_in_the_sites_record(writes, clouds):
+    """One line for each that was asked for or refused, and none for reads."""
+    path = rig.DEMO + "/agent-lon/audit.log"
+
+    def lines():
+        try:
+            with open(path, encoding="utf-8") as file:
+                return [json.loads(line) for line in file]
+        except FileNotFoundError:
+            return []
+    before = len(lines())
+    project = clouds["lon"].project
+    one = "/v3/%s/volumes/11111111-2222-3333-4444-555555555555" % project
+    assert through("lon", "volume", one)[0] == 404
+    assert through("lon", "volume", one, "DELETE")[0] == 403
+    status, headers, _ = through(
+        "lon", "network", "/v2.0/networks/x", "DELETE")
+    assert status == 404
+    rig.wait_for(lambda: len(lines()) == before + 2, 5, "two lines")
+    denied, allowed = lines()[before:]
+    assert (denied["verdict"], denied["verb"], denied["kind"]) == \
+        ("denied", "delete", "volume")
+    assert denied["path"] == one and denied["user"] == "hub/admin"
+    assert (allowed["verdict"], allowed["verb"], allowed["kind"]) == \
+        ("allowed", "delete", "network")
+    assert allowed["request_id"] == headers["x-openstack-request-id"]
+    assert os.stat(path).st_mode & 0o777 == 0o600
+
+
 def test_nobody():
     for token in [None, "x", "x" * 5000]:
         status, headers, body = raw(
