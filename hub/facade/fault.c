@@ -60,7 +60,8 @@ static void write_neutron(struct ist_sb *out, int status, const char *message)
 {
     ist_sb_puts(out, "{\"NeutronError\":{");
     put_member(out, "type",
-               status == 404   ? "HTTPNotFound"
+               status == 400   ? "BadRequest"
+               : status == 404 ? "HTTPNotFound"
                : status == 503 ? "ServiceUnavailable"
                                : "HubError");
     ist_sb_putc(out, ',');

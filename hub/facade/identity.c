@@ -221,7 +221,7 @@ static void list_projects(const struct identity_asked *asked)
             ist_sb_putc(&out, ',');
         facade_project_json(&out, asked->url, asked->token, who->grants[i]);
     }
-    end_list(&out, asked, "/v3/auth/projects");
+    end_list(&out, asked, asked->http->path + strlen(FACADE_IDENTITY));
     identity_reply(asked, 200, &out, NULL);
 }
 
@@ -237,15 +237,113 @@ static void list_catalog(const struct identity_asked *asked)
     identity_reply(asked, 200, &out, NULL);
 }
 
-/* There are none: roles are of projects. */
+/* There are none: roles are of projects, and the hub keeps nothing else. */
 static void list_nothing(const struct identity_asked *asked)
 {
     struct ist_sb out;
 
+    if (asked->word && !identity_is_own(asked, "list"))
+        return;
     ist_sb_init(&out, 0);
-    ist_sb_puts(&out, "{\"domains\":[");
-    end_list(&out, asked, "/v3/auth/domains");
+    ist_sb_printf(&out, "{\"%s\":[", asked->name);
+    end_list(&out, asked, asked->http->path + strlen(FACADE_IDENTITY));
     identity_reply(asked, 200, &out, NULL);
+}
+
+/* What Keystone's own policy keeps for admins. Clients know what to make of a
+ * 403: they go on with what they have. */
+static void forbid(const struct identity_asked *asked)
+{
+    IDENTITY_FAULT(asked, 403,
+                   "You are not authorized to perform the requested action: "
+                   "identity:%s.",
+                   asked->name);
+}
+
+static void show_project(const struct identity_asked *asked)
+{
+    const Isthmus__V1__Identity *who = asked->token->identity;
+    char hex[IST_ID_HEX_SIZE];
+    struct ist_sb out;
+
+    for (size_t i = 0; i < who->n_grants; i++) {
+        if (strcmp(facade_hub_id(asked->token, who->grants[i]->project_id, hex),
+                   asked->word) != 0)
+            continue;
+        ist_sb_init(&out, 0);
+        ist_sb_puts(&out, "{\"project\":");
+        facade_project_json(&out, asked->url, asked->token, who->grants[i]);
+        ist_sb_putc(&out, '}');
+        identity_reply(asked, 200, &out, NULL);
+        return;
+    }
+    forbid(asked);
+}
+
+static void put_text(struct ist_sb *out, const char *name, const char *text)
+{
+    ist_sb_printf(out, "\"%s\":", name);
+    ist_sb_json(out, text, strlen(text));
+    ist_sb_putc(out, ',');
+}
+
+static void show_user(const struct identity_asked *asked)
+{
+    const Isthmus__V1__Token *token = asked->token;
+    char hex[IST_ID_HEX_SIZE];
+    const char *domain = facade_domain(&asked->http->arena, token->home,
+                                       token->identity->domain);
+    struct ist_sb out;
+
+    facade_hub_id(token, token->identity->user_id, hex);
+    if (strcmp(hex, asked->word) != 0 || !domain) {
+        forbid(asked);
+        return;
+    }
+    ist_sb_init(&out, 0);
+    ist_sb_puts(&out, "{\"user\":{");
+    put_text(&out, "id", hex);
+    put_text(&out, "name", token->identity->user);
+    put_text(&out, "domain_id", domain);
+    ist_sb_printf(&out,
+                  "\"enabled\":true,\"options\":{},\"password_expires_at\":"
+                  "null,\"links\":{\"self\":\"%s/v3/users/%s\"}}}",
+                  asked->auth, hex);
+    identity_reply(asked, 200, &out, NULL);
+}
+
+/* The user's own; its id is its name. */
+static void show_domain(const struct identity_asked *asked)
+{
+    const Isthmus__V1__Token *token = asked->token;
+    const char *domain = facade_domain(&asked->http->arena, token->home,
+                                       token->identity->domain);
+    struct ist_sb out;
+
+    if (!domain || strcmp(domain, asked->word) != 0) {
+        forbid(asked);
+        return;
+    }
+    ist_sb_init(&out, 0);
+    ist_sb_puts(&out, "{\"domain\":{");
+    put_text(&out, "id", domain);
+    put_text(&out, "name", domain);
+    ist_sb_printf(&out,
+                  "\"enabled\":true,\"description\":\"\",\"options\":{},"
+                  "\"tags\":[],\"links\":{\"self\":\"%s/v3/domains/%s\"}}}",
+                  asked->auth, domain);
+    identity_reply(asked, 200, &out, NULL);
+}
+
+static void put_region(struct ist_sb *out, const struct identity_asked *asked,
+                       const char *name)
+{
+    ist_sb_printf(out,
+                  "%s{\"id\":\"%s\",\"description\":\"\","
+                  "\"parent_region_id\":null,\"links\":{\"self\":"
+                  "\"%s/v3/regions/%s\"}}",
+                  out->data[out->len - 1] == '[' ? "" : ",", name, asked->auth,
+                  name);
 }
 
 static void list_regions(const struct identity_asked *asked)
@@ -255,13 +353,10 @@ static void list_regions(const struct identity_asked *asked)
 
     ist_sb_init(&out, 0);
     ist_sb_puts(&out, "{\"regions\":[");
+    if (asked->facade->global)
+        put_region(&out, asked, FACADE_GLOBAL);
     while ((site = sites_next(asked->facade->sites, site)))
-        ist_sb_printf(&out,
-                      "%s{\"id\":\"%s\",\"description\":\"\","
-                      "\"parent_region_id\":null,\"links\":{\"self\":"
-                      "\"%s/v3/regions/%s\"}}",
-                      out.data[out.len - 1] == '[' ? "" : ",", site->name,
-                      asked->auth, site->name);
+        put_region(&out, asked, site->name);
     end_list(&out, asked, "/v3/regions");
     identity_reply(asked, 200, &out, NULL);
 }
@@ -274,25 +369,48 @@ static const struct {
     const char *method, *path;
     bool is_open; /* Needs no token. */
     void (*handle)(const struct identity_asked *);
+    const char *name; /* As 'handle' takes it. */
 } routes[] = {
-    {"GET", "", true, show_versions},
-    {"GET", "/v3", true, show_version},
-    {"POST", "/v3/auth/tokens", true, identity_log_in},
-    {"GET", "/v3/auth/tokens", false, show_token},
-    {"DELETE", "/v3/auth/tokens", false, revoke_token},
-    {"GET", "/v3/auth/catalog", false, list_catalog},
-    {"GET", "/v3/auth/projects", false, list_projects},
-    {"GET", "/v3/auth/domains", false, list_nothing},
-    {"GET", "/v3/users/{id}/projects", false, list_projects},
-    {"GET", "/v3/regions", false, list_regions},
+    {"GET", "", true, show_versions, NULL},
+    {"GET", "/v3", true, show_version, NULL},
+    {"POST", "/v3/auth/tokens", true, identity_log_in, NULL},
+    {"GET", "/v3/auth/tokens", false, show_token, NULL},
+    {"DELETE", "/v3/auth/tokens", false, revoke_token, NULL},
+    {"GET", "/v3/auth/catalog", false, list_catalog, NULL},
+    {"GET", "/v3/auth/projects", false, list_projects, NULL},
+    {"GET", "/v3/auth/domains", false, list_nothing, "domains"},
+    {"GET", "/v3/auth/system", false, list_nothing, "system"},
+    {"GET", "/v3/users/{id}/projects", false, list_projects, NULL},
+    {"GET", "/v3/regions", false, list_regions, NULL},
     {"POST", "/v3/users/{id}/application_credentials", false,
-     identity_make_credential},
+     identity_make_credential, NULL},
     {"GET", "/v3/users/{id}/application_credentials", false,
-     identity_list_credentials},
+     identity_list_credentials, NULL},
     {"GET", "/v3/users/{id}/application_credentials/{more}", false,
-     identity_show_credential},
+     identity_show_credential, NULL},
     {"DELETE", "/v3/users/{id}/application_credentials/{more}", false,
-     identity_delete_credential},
+     identity_delete_credential, NULL},
+    {"GET", "/v3/users/{id}", false, show_user, "get_user"},
+    {"GET", "/v3/users/{id}/groups", false, list_nothing, "groups"},
+    {"GET", "/v3/users/{id}/access_rules", false, list_nothing, "access_rules"},
+    {"GET", "/v3/users/{id}/credentials/OS-EC2", false, list_nothing,
+     "credentials"},
+    {"GET", "/v3/credentials", false, list_nothing, "credentials"},
+    {"GET", "/v3/projects/{id}", false, show_project, "get_project"},
+    {"GET", "/v3/domains/{id}", false, show_domain, "get_domain"},
+    {"GET", "/v3/projects", false, forbid, "list_projects"},
+    {"GET", "/v3/users", false, forbid, "list_users"},
+    {"GET", "/v3/domains", false, forbid, "list_domains"},
+    {"GET", "/v3/groups", false, forbid, "list_groups"},
+    {"GET", "/v3/roles", false, forbid, "list_roles"},
+    {"GET", "/v3/role_assignments", false, forbid, "list_role_assignments"},
+    {"GET", "/v3/services", false, forbid, "list_services"},
+    {"GET", "/v3/endpoints", false, forbid, "list_endpoints"},
+    {"GET", "/v3/OS-TRUST/trusts", false, forbid, "list_trusts"},
+    {"POST", "/v3/projects", false, forbid, "create_project"},
+    {"POST", "/v3/users", false, forbid, "create_user"},
+    {"POST", "/v3/domains", false, forbid, "create_domain"},
+    {"POST", "/v3/roles", false, forbid, "create_role"},
 };
 
 /* Slashes at the end do not count. */
@@ -353,6 +471,7 @@ void facade_identity(struct facade *facade, struct ist_httpd_request *http)
         is_path = true;
         if (!takes(routes[i].method, http->method))
             continue;
+        asked.name = routes[i].name;
         if (!routes[i].is_open && !(asked.token = token_of(&asked)))
             IDENTITY_FAULT(&asked, 401, "%s", identity_refused);
         else

@@ -16,6 +16,7 @@ struct identity_asked {
     struct ist_httpd_request *http;
     char url[FACADE_URL_SIZE], auth[FACADE_URL_SIZE + 16];
     const char *word, *more; /* What stands for {id} and {more}; or NULL. */
+    const char *name;        /* As the route has it. */
     const Isthmus__V1__Token *token; /* The caller's; NULL: none was needed. */
 };
 

@@ -91,6 +91,8 @@ static const struct global_route routes[] = {
     {"volume", NULL, "volumes/**", global_object, "volume", NULL, false},
     {"volume", NULL, "snapshots/**", global_object, "snapshot", NULL, false},
     {"volume", "GET", "types", global_unite, "volume-type", NULL, false},
+    {"volume", "GET", "types/default", global_anywhere, "volume-type", NULL,
+     false},
     {"volume", "GET", "types/**", global_flavor, "volume-type", NULL, false},
     {"volume", "GET", "os-availability-zone", global_unite, NULL, "zones",
      false},

@@ -195,8 +195,8 @@ static bool take_limit(struct listing *listing, const char *value)
 
     if (!*value || *end || *value == '-' || *value == '+')
         return false;
-    if (limit > 0 && limit < LIMIT_MAX)
-        listing->limit = limit;
+    if (limit < LIMIT_MAX && (limit > 0 || listing->style->newest_first))
+        listing->limit = limit; /* To Neutron alone 0 is no limit. */
     listing->is_paged = true;
     return true;
 }
@@ -860,7 +860,9 @@ static void find_marker(struct listing *listing)
 {
     struct ist_place place;
 
-    if (!listing->marker) {
+    if (listing->limit == 0) {
+        reply(listing); /* Nothing was asked for. */
+    } else if (!listing->marker) {
         survey_page(listing);
     } else if (recall_marker(listing, &place) || view_marker(listing, &place)) {
         go_on_behind(listing, &place);

@@ -339,6 +339,8 @@ void global_anywhere(struct global_request *request)
         if (request->sites[i].is_away)
             continue;
         asked = global_request_asked(request, &request->sites[i]);
+        if (!global_names_add(request, &asked, NULL, NULL))
+            break;
         global_request_relay(request, &asked);
         return;
     }

@@ -4,6 +4,7 @@
 #include "base/parse.h"
 #include "global/gather.h"
 #include "global/names.h"
+#include "httpd/query.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -169,10 +170,13 @@ static void add_zone_away(struct uniting *uniting, const char *site)
 
 /* --- Sums: limits, quotas, usage --- */
 
-/* Bounds of one object, not of the project: the smallest counts. */
+/* Bounds of one object, or of what is one at all sites, as key pairs are: the
+ * smallest counts. */
 static bool is_bound(const char *name)
 {
-    static const char *const names[] = {"maxServerMeta",
+    static const char *const names[] = {"maxTotalKeypairs",
+                                        "key_pairs",
+                                        "maxServerMeta",
                                         "maxImageMeta",
                                         "maxPersonality",
                                         "maxPersonalitySize",
@@ -283,17 +287,41 @@ static void unite_common(struct uniting *uniting,
 
 /* --- All of all --- */
 
+/* What has an id is an object of its own; of the rest each is there once. */
+static bool has_equal(json_t *list, json_t *element)
+{
+    json_t *other;
+    size_t i;
+
+    if (json_object_get(element, "id"))
+        return false;
+    json_array_foreach(list, i, other)
+    {
+        if (json_equal(other, element))
+            return true;
+    }
+    return false;
+}
+
 static void unite_all(struct uniting *uniting, const struct global_part *part,
                       json_t *document)
 {
     const char *collection = collection_of(document);
 
+    json_t *list, *element;
+    size_t i;
+
     (void) part;
-    if (collection)
-        json_array_extend(list_in(uniting, collection),
-                          json_object_get(document, collection));
-    else
+    if (!collection) {
         add_document(uniting->whole, document);
+        return;
+    }
+    list = list_in(uniting, collection);
+    json_array_foreach(json_object_get(document, collection), i, element)
+    {
+        if (!has_equal(list, element))
+            json_array_append(list, element);
+    }
 }
 
 /* --- Pages --- */
@@ -307,48 +335,6 @@ static const char *param(const struct uniting *uniting, const char *name)
             return http->params[i].value;
     }
     return NULL;
-}
-
-/* What a marker names: the id, of a key pair its name. */
-static const char *mark_of(json_t *element)
-{
-    json_t *keypair = json_object_get(element, "keypair");
-
-    return json_string_value(keypair ? json_object_get(keypair, "name")
-                                     : json_object_get(element, "id"));
-}
-
-/* Drops the rows up to the marker's. */
-static void begin_behind(json_t *list, const char *marker)
-{
-    size_t n = json_array_size(list), at = 0;
-
-    while (at < n) {
-        const char *mark = mark_of(json_array_get(list, at++));
-
-        if (mark && strcmp(mark, marker) == 0)
-            break;
-    }
-    while (at-- > 0)
-        json_array_remove(list, 0);
-}
-
-/* What the services were not asked for. */
-static void cut_page(struct uniting *uniting)
-{
-    const char *collection = collection_of(uniting->whole);
-    const char *marker = param(uniting, "marker");
-    const char *limit = param(uniting, "limit");
-    json_t *list =
-        collection ? json_object_get(uniting->whole, collection) : NULL;
-    uint64_t max;
-
-    if (marker && *marker)
-        begin_behind(list, marker);
-    if (!limit || !ist_parse_u64(limit, 1, UINT32_MAX, &max))
-        return;
-    while (json_array_size(list) > max)
-        json_array_remove(list, json_array_size(list) - 1);
 }
 
 /* The query without pages, for the sites. */
@@ -367,6 +353,89 @@ static const char *query_of(struct global_request *request)
     text = ist_arena_strdup(&request->arena, ist_sb_text(&out));
     ist_sb_fini(&out);
     return text ? text : "";
+}
+
+/* What a marker names: the id, of a key pair its name. */
+static const char *mark_of(json_t *element)
+{
+    json_t *keypair = json_object_get(element, "keypair");
+
+    return json_string_value(keypair ? json_object_get(keypair, "name")
+                                     : json_object_get(element, "id"));
+}
+
+/* Drops the rows up to the marker's; false: there is none. */
+static bool begin_behind(json_t *list, const char *marker)
+{
+    size_t n = json_array_size(list), at = 0;
+    bool is_found = false;
+
+    while (at < n && !is_found) {
+        const char *mark = mark_of(json_array_get(list, at++));
+
+        is_found = mark && strcmp(mark, marker) == 0;
+    }
+    while (is_found && at-- > 0)
+        json_array_remove(list, 0);
+    return is_found;
+}
+
+/* Cinder's are in the singular. */
+static void name_link(const char *collection, char *ret, size_t size)
+{
+    size_t len = strlen(collection);
+
+    if (strcmp(collection, "volume_types") == 0)
+        len--;
+    snprintf(ret, size, "%.*s_links", (int) len, collection);
+}
+
+/* The link to the rows that were cut off. */
+static void add_link(struct uniting *uniting, const char *collection,
+                     const char *limit, const char *marker)
+{
+    struct global_request *request = uniting->request;
+    const char *query = query_of(request);
+    struct ist_sb url;
+    char name[80];
+
+    ist_sb_init(&url, 0);
+    ist_sb_printf(&url, "%s/%s%s?%s%slimit=%s&marker=", request->asked.base,
+                  request->asked.service->name,
+                  global_request_target(request, request->n_segments, NULL),
+                  query, *query ? "&" : "", limit);
+    ist_query_encode(&url, marker);
+    name_link(collection, name, sizeof(name));
+    json_object_set_new(
+        uniting->whole, name,
+        json_pack("[{s:s, s:s}]", "rel", "next", "href", ist_sb_text(&url)));
+    ist_sb_fini(&url);
+}
+
+/* What the services were not asked for. NULL: fine; else what is wrong. */
+static const char *cut_page(struct uniting *uniting)
+{
+    const char *collection = collection_of(uniting->whole);
+    const char *marker = param(uniting, "marker");
+    const char *limit = param(uniting, "limit");
+    json_t *list =
+        collection ? json_object_get(uniting->whole, collection) : NULL;
+    uint64_t max;
+
+    if (marker && *marker && list && !begin_behind(list, marker))
+        return "marker not found";
+    if (!limit)
+        return NULL;
+    if (!ist_parse_u64(limit, 0, UINT32_MAX, &max))
+        return "limit must be an integer 0 or greater";
+    if (json_array_size(list) <= max)
+        return NULL;
+    while (json_array_size(list) > max)
+        json_array_remove(list, json_array_size(list) - 1);
+    if (max > 0 && mark_of(json_array_get(list, max - 1)))
+        add_link(uniting, collection, limit,
+                 mark_of(json_array_get(list, max - 1)));
+    return NULL;
 }
 
 /* --- The way of it --- */
@@ -452,6 +521,7 @@ static void on_gathered(struct ist_op *op)
     struct global_gather *gather = IST_CONTAINER(op, struct global_gather, op);
     struct uniting *uniting = IST_CONTAINER(gather, struct uniting, gather);
     struct global_request *request = uniting->request;
+    const char *wrong;
 
     request->running = NULL;
     if (!is_answered(gather)) {
@@ -459,7 +529,11 @@ static void on_gathered(struct ist_op *op)
         return;
     }
     unite(uniting);
-    cut_page(uniting);
+    wrong = cut_page(uniting);
+    if (wrong) {
+        global_request_fail(request, 400, "Invalid input: %s.", wrong);
+        return;
+    }
     global_request_reply_json(request, 200, json_incref(uniting->whole));
 }
 

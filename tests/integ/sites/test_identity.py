@@ -97,6 +97,34 @@ def test_version(path):
     assert status == 200 and body["version"]["id"] == "v3.14"
 
 
+@pytest.mark.parametrize("path,name", [
+    ("/v3/projects", "list_projects"), ("/v3/users", "list_users"),
+    ("/v3/users/shop-dev", "get_user"), ("/v3/roles", "list_roles"),
+    ("/v3/domains/lon", "get_domain"), ("/v3/projects/" + 32 * "0",
+                                        "get_project")])
+def test_what_is_an_admins(path, name):
+    """403 as Keystone says it: clients then go on with what is their own."""
+    status, _, body = keystone("GET", path, token=token()[0])
+    assert status == 403 and body["error"]["code"] == 403
+    assert body["error"]["message"].endswith("identity:%s." % name)
+
+
+def test_ones_own():
+    text, body = token()
+    user, project = body["user"], body["project"]
+    shown = keystone("GET", "/v3/users/" + user["id"], token=text)[2]["user"]
+    assert (shown["id"], shown["name"], shown["domain_id"]) == \
+        (user["id"], "shop-dev", "hkg")
+    shown = keystone("GET", "/v3/projects/" + project["id"], token=text)[2]
+    assert shown["project"]["name"] == "shop"
+    shown = keystone("GET", "/v3/domains/hkg", token=text)[2]["domain"]
+    assert shown["id"] == shown["name"] == "hkg"
+    for path, member in (("groups", "groups"), ("access_rules",
+                                                "access_rules")):
+        path = "/v3/users/%s/%s" % (user["id"], path)
+        assert keystone("GET", path, token=text)[2][member] == []
+
+
 # --------------------------------------------------------------------- login
 
 
