@@ -78,6 +78,7 @@ struct agent {
     struct ist_http *http;
     struct os_cloud *cloud;
     struct projects *projects;
+    size_t n_old_projects; /* Closing: something under way still uses them. */
     struct serve_audit audit;
     struct ist_bus *bus;
     char seen_path[PATH_MAX];
@@ -134,9 +135,11 @@ static void tell(struct agent *agent, const char *action, const char *text)
                                                    .text = text});
 }
 
-static void reload_policy(void *arg)
+static int open_projects(struct agent *agent, struct ist_err *err);
+static void on_projects_known(void *arg);
+
+static void reload_policy(struct agent *agent)
 {
-    struct agent *agent = arg;
     struct policy *fresh;
     struct ist_err err;
 
@@ -152,6 +155,38 @@ static void reload_policy(void *arg)
     tell(agent, "policy_changed", "the site's policy was read again");
     ist_log_info("agent", "policy %s is in force", agent->conf.policy);
     serve_presence(&agent->serve, false);
+}
+
+static void on_old_projects_closed(void *arg)
+{
+    ((struct agent *) arg)->n_old_projects--;
+}
+
+/* What is under way goes on as it was begun. */
+static void reload_projects(struct agent *agent)
+{
+    struct projects *old = agent->projects;
+    struct ist_err err;
+
+    if (!agent->conf.projects)
+        return;
+    if (open_projects(agent, &err)) {
+        ist_log_error("agent", "the old projects stay in force: %s", err.text);
+        agent->projects = old;
+        return;
+    }
+    agent->serve.projects = agent->projects;
+    projects_resolve(agent->projects, on_projects_known, agent);
+    agent->n_old_projects++;
+    projects_close(old, on_old_projects_closed, agent);
+    ist_log_info("agent", "projects %s are in force", agent->conf.projects);
+    serve_presence(&agent->serve, false);
+}
+
+static void reload(void *arg)
+{
+    reload_policy(arg);
+    reload_projects(arg);
 }
 
 /* At the start the agent logs in and asks the services once, so that the
@@ -368,7 +403,8 @@ static bool cloud_over(void *arg)
 {
     struct agent *agent = arg;
 
-    if (!agent->cloud_closed || !agent->projects_closed)
+    if (!agent->cloud_closed || !agent->projects_closed ||
+        agent->n_old_projects > 0)
         return false;
     ist_http_close(IST_TAKE(agent->http), on_http_closed, agent);
     return true;
@@ -545,7 +581,7 @@ static int run(struct agent *agent)
     agent->daemon = (struct ist_daemon){.name = "agent",
                                         .stages = stages,
                                         .n_stages = IST_COUNT(stages),
-                                        .reload = reload_policy,
+                                        .reload = reload,
                                         .arg = agent};
     ist_daemon_watch(&agent->daemon, &agent->loop);
     ist_log_info("agent", "isthmus-agent " IST_VERSION " serves site %s",

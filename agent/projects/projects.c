@@ -13,7 +13,7 @@
 
 struct projects {
     struct project *rows;
-    size_t n, n_closing;
+    size_t n, n_closing, n_held;
     void (*closed)(void *);
     void *arg;
 
@@ -117,7 +117,7 @@ void projects_digest(const struct projects *projects, uint8_t ret[32])
 /* --- Resolving --- */
 
 static void resolve_next(struct projects *projects);
-static void close_rows(struct projects *projects);
+static void close_if_free(struct projects *projects);
 
 static void begin_round(struct ist_timer *timer)
 {
@@ -135,7 +135,7 @@ static void on_login(struct ist_op *op)
     const struct project *row = &projects->rows[projects->next++];
 
     if (projects->is_closing) {
-        close_rows(projects);
+        close_if_free(projects);
         return;
     }
     projects->is_news |= op->rc == 0;
@@ -315,6 +315,25 @@ static void close_rows(struct projects *projects)
     on_closed(projects);
 }
 
+static void close_if_free(struct projects *projects)
+{
+    if (projects->is_closing && projects->n_held == 0 &&
+        !ist_op_active(&projects->login.op))
+        close_rows(projects);
+}
+
+void projects_hold(struct projects *projects)
+{
+    if (projects)
+        projects->n_held++;
+}
+
+void projects_release(struct projects *projects)
+{
+    if (projects && --projects->n_held == 0)
+        close_if_free(projects);
+}
+
 void projects_close(struct projects *projects, void (*closed)(void *),
                     void *arg)
 {
@@ -330,7 +349,7 @@ void projects_close(struct projects *projects, void (*closed)(void *),
     if (ist_op_active(&projects->login.op))
         ist_op_cancel(&projects->login.op, -ECANCELED);
     else
-        close_rows(projects);
+        close_if_free(projects);
 }
 
 struct projects *projects_open(struct ist_loop *loop, struct ist_http *http,

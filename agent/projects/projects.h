@@ -37,8 +37,12 @@ struct project {
 struct projects *projects_open(struct ist_loop *, struct ist_http *,
                                const struct os_conf *, const char *path,
                                const char *clouds, struct ist_err *err);
-/* No request may be running. 'closed' is called from the loop, also for NULL at
- * once. */
+/* Whoever uses a row while the loop goes on holds the file it is of. NULL is
+ * fine. */
+void projects_hold(struct projects *);
+void projects_release(struct projects *);
+/* When nobody holds it any more. 'closed' is called from the loop, also for
+ * NULL at once. */
 void projects_close(struct projects *, void (*closed)(void *), void *arg);
 
 /* NULL: none. By the hub's id and name of the project, and the user's roles

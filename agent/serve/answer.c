@@ -624,6 +624,7 @@ static void on_answered(struct ist_op *op)
     os_visitor_fini(&answer->visitor);
     wipe_login(answer);
     serve_relay_free(answer->relay);
+    serve_assertion_fini(&answer->word);
     ist_arena_fini(&answer->frame);
     ist_arena_fini(&answer->arena);
     free(answer);

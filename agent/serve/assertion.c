@@ -105,6 +105,8 @@ static bool find_project(struct serve_answer *answer,
                                   assertion->project_name, assertion->roles,
                                   assertion->n_roles);
     if (word->project) {
+        word->held = answer->serve->projects;
+        projects_hold(word->held);
         asked->project = own_project(word->project);
         return true;
     }
@@ -148,6 +150,11 @@ bool serve_assertion_look(struct serve_answer *answer,
                              ret->assertion->target);
     *ret_asked = (struct serve_asked){action.verb, action.kind, NULL};
     return find_project(answer, ret, ret_asked);
+}
+
+void serve_assertion_fini(struct serve_asserted *word)
+{
+    projects_release(IST_TAKE(word->held));
 }
 
 struct os_cloud *serve_assertion_cloud(const struct serve_answer *answer,

@@ -19,7 +19,8 @@ struct serve_asserted {
                                      * hub's own. In the answer's arena... */
     const Isthmus__V1__Assertion *assertion; /* ... as this is. */
     const struct os_service *service;
-    const struct project *project; /* Borrowed; NULL: the site's own. */
+    const struct project *project; /* Of 'held'; NULL: the site's own. */
+    struct projects *held;         /* Until serve_assertion_fini(). */
 };
 
 /* Fills both when the word is good. False: the answer is a failure that says
@@ -27,6 +28,9 @@ struct serve_asserted {
 bool serve_assertion_look(struct serve_answer *, const Isthmus__V1__Relay *,
                           struct serve_asserted *ret,
                           struct serve_asked *ret_asked);
+
+/* Safe on a zeroed one. */
+void serve_assertion_fini(struct serve_asserted *);
 
 /* Who acts: the credential that the site has put for the project. */
 struct os_cloud *serve_assertion_cloud(const struct serve_answer *,

@@ -4,6 +4,7 @@ and what they may do where their project is mapped, with unmodified clients."""
 import hashlib
 import json
 import os
+import signal
 import subprocess
 import time
 
@@ -169,7 +170,8 @@ def test_catalog():
     status, _, listed = keystone("GET", "/v3/auth/catalog", token=text)
     assert status == 200 and listed["catalog"] == body["catalog"]
     status, _, regions = keystone("GET", "/v3/regions", token=text)
-    assert [region["id"] for region in regions["regions"]] == rig.SITES
+    assert [region["id"] for region in regions["regions"]] == \
+        ["global", *rig.SITES]
 
 
 @pytest.mark.parametrize("how", [
@@ -603,3 +605,38 @@ def test_login_takes_no_longer_than_at_the_site(clouds, figure):
     figure("login by the hub %.0f ms, directly %.0f ms (medians; goal: direct "
            "+ 10)" % (1000 * by_hub, 1000 * direct))
     assert by_hub < direct + 0.1 * rig.SLACK
+
+
+def regions_of(text):
+    catalog = keystone("GET", "/v3/auth/catalog", token=text)[2]["catalog"]
+    return {endpoint["region"] for entry in catalog
+            for endpoint in entry["endpoints"]}
+
+
+def test_projects_are_read_again(healed):
+    """A row less, and the hub's users are out at once; a bad file changes
+    nothing; a row more, and they are in."""
+    path = rig.DEMO + "/agent-lon/projects.yaml"
+    kept, text = rig.read(path), token()[0]
+    assert regions_of(text) == {"global", "hkg", "lon"}
+
+    def put(content):
+        with open(path, "w", encoding="utf-8") as file:
+            file.write(content)
+        rig.agent("lon").signal(signal.SIGHUP)
+    try:
+        put("projects: []\n")
+        rig.wait_for(lambda: regions_of(text) == {"global", "hkg"}, 10,
+                     "lon to be out of the catalog")
+        status, body = by(text, "lon", "compute", "/v2.1/servers")
+        assert status == 403 and "projects.yaml" in \
+            body["forbidden"]["message"]
+        assert by(text, "global", "compute", "/v2.1/servers")[0] == 200
+        put("projects: [nonsense\n")
+        time.sleep(1)
+        assert by(text, "lon", "compute", "/v2.1/servers")[0] == 403
+    finally:
+        put(kept)
+    rig.wait_for(lambda: regions_of(text) == {"global", "hkg", "lon"}, 15,
+                 "lon to be in the catalog")
+    assert by(text, "lon", "compute", "/v2.1/servers")[0] == 200
