@@ -15,6 +15,7 @@
 #include "events/noc.h"
 #include "events/webhook.h"
 #include "facade/mapping.h"
+#include "facade/roles.h"
 #include "facade/token.h"
 #include "global/global.h"
 #include "io/daemon.h"
@@ -155,9 +156,29 @@ static void on_rescan_due(struct ist_timer *timer)
     ist_timer_arm_in(timer, &hub->loop, RESCAN_MS, on_rescan_due);
 }
 
-static void rescan_now(void *arg)
+/* One that is not sound leaves the old one in force. */
+static void reload_roles(struct hub *hub)
 {
-    sites_rescan(((struct hub *) arg)->sites);
+    struct facade_roles *roles;
+    struct ist_err err;
+
+    if (!hub->facade_conf.roles)
+        return;
+    roles = facade_roles_open(hub->facade_conf.roles, &err);
+    if (!roles) {
+        ist_log_error("hub", "the old roles stay in force: %s", err.text);
+        return;
+    }
+    facade_roles_free(hub->facade.roles);
+    hub->facade.roles = roles;
+}
+
+static void reload(void *arg)
+{
+    struct hub *hub = arg;
+
+    sites_rescan(hub->sites);
+    reload_roles(hub);
 }
 
 /* The bus */
@@ -282,6 +303,7 @@ static bool intake_over(void *arg)
         facade_mappings_busy(hub->mappings))
         return false;
     global_fini(&hub->global);
+    hub->facade.roles = facade_roles_free(hub->facade.roles);
     hub->mappings = facade_mappings_free(hub->mappings);
     hub->projects = facade_keep_free(hub->projects);
     hub->tokens = facade_keep_free(hub->tokens);
@@ -506,6 +528,10 @@ static int open_api(struct hub *hub, struct ist_err *err)
     hub->facade.tokens = hub->tokens;
     hub->facade.credentials = hub->credentials;
     hub->facade.mappings = hub->mappings;
+    if (rc == 0 && hub->facade_conf.roles) {
+        hub->facade.roles = facade_roles_open(hub->facade_conf.roles, err);
+        rc = hub->facade.roles ? 0 : err->code;
+    }
     if (rc == 0)
         rc = global_init(&hub->global, &hub->facade, hub->view,
                          &hub->global_conf, err);
@@ -550,7 +576,7 @@ static int run(struct hub *hub)
     hub->daemon = (struct ist_daemon){.name = "hub",
                                       .stages = stages,
                                       .n_stages = IST_COUNT(stages),
-                                      .reload = rescan_now,
+                                      .reload = reload,
                                       .arg = hub};
     ist_daemon_watch(&hub->daemon, &hub->loop);
     ist_log_info("hub",

@@ -104,32 +104,32 @@ static void show_version(const struct api_request *request)
 }
 
 const struct api_route api_routes[] = {
-    {"GET", "/healthz", true, show_health},
-    {"GET", "/readyz", true, show_health},
-    {"GET", "/metrics", true, show_metrics},
-    {"GET", "/api/openapi.json", true, show_openapi},
-    {"GET", "/api/docs/errors", true, show_errors},
-    {"GET", "/api/v1/version", true, show_version},
-    {"GET", "/api/v1/sites", false, api_list_sites},
-    {"GET", "/api/v1/sites/{name}", false, api_show_site},
-    {"GET", "/api/v1/search", false, api_search},
-    {"GET", "/api/v1/requests/{id}", false, api_show_request},
-    {"GET", "/api/v1/events", false, api_list_events},
-    {"GET", "/api/v1/events/stream", false, api_stream_events},
-    {"GET", "/api/v1/alarms", false, api_list_alarms},
-    {"GET", "/api/v1/alarms/{id}", false, api_show_alarm},
-    {"POST", "/api/v1/alarms/{id}/ack", false, api_ack_alarm},
-    {"POST", "/api/v1/alarms/{id}/unack", false, api_unack_alarm},
-    {"POST", "/api/v1/alarms/{id}/comment", false, api_comment_alarm},
-    {"POST", "/api/v1/alarms/{id}/clear", false, api_clear_alarm},
-    {"GET", "/api/v1/webhooks", false, api_list_webhooks},
-    {"POST", "/api/v1/webhooks", false, api_create_webhook},
-    {"GET", "/api/v1/webhooks/{id}", false, api_show_webhook},
-    {"DELETE", "/api/v1/webhooks/{id}", false, api_delete_webhook},
-    {"POST", "/api/v1/webhooks/{id}/enable", false, api_enable_webhook},
-    {"POST", "/api/v1/webhooks/{id}/rotate", false, api_rotate_webhook},
-    {"GET", "/api/v1/{kind}", false, api_list_resources},
-    {"GET", "/api/v1/{kind}/{id}", false, api_show_resource},
+    {"GET", "/healthz", FACADE_NOBODY, show_health},
+    {"GET", "/readyz", FACADE_NOBODY, show_health},
+    {"GET", "/metrics", FACADE_NOBODY, show_metrics},
+    {"GET", "/api/openapi.json", FACADE_NOBODY, show_openapi},
+    {"GET", "/api/docs/errors", FACADE_NOBODY, show_errors},
+    {"GET", "/api/v1/version", FACADE_NOBODY, show_version},
+    {"GET", "/api/v1/sites", FACADE_NOC, api_list_sites},
+    {"GET", "/api/v1/sites/{name}", FACADE_NOC, api_show_site},
+    {"GET", "/api/v1/search", FACADE_NOC, api_search},
+    {"GET", "/api/v1/requests/{id}", FACADE_NOC, api_show_request},
+    {"GET", "/api/v1/events", FACADE_NOC, api_list_events},
+    {"GET", "/api/v1/events/stream", FACADE_NOC, api_stream_events},
+    {"GET", "/api/v1/alarms", FACADE_NOC, api_list_alarms},
+    {"GET", "/api/v1/alarms/{id}", FACADE_NOC, api_show_alarm},
+    {"POST", "/api/v1/alarms/{id}/ack", FACADE_NOC, api_ack_alarm},
+    {"POST", "/api/v1/alarms/{id}/unack", FACADE_NOC, api_unack_alarm},
+    {"POST", "/api/v1/alarms/{id}/comment", FACADE_NOC, api_comment_alarm},
+    {"POST", "/api/v1/alarms/{id}/clear", FACADE_NOC, api_clear_alarm},
+    {"GET", "/api/v1/webhooks", FACADE_ADMIN, api_list_webhooks},
+    {"POST", "/api/v1/webhooks", FACADE_ADMIN, api_create_webhook},
+    {"GET", "/api/v1/webhooks/{id}", FACADE_ADMIN, api_show_webhook},
+    {"DELETE", "/api/v1/webhooks/{id}", FACADE_ADMIN, api_delete_webhook},
+    {"POST", "/api/v1/webhooks/{id}/enable", FACADE_ADMIN, api_enable_webhook},
+    {"POST", "/api/v1/webhooks/{id}/rotate", FACADE_ADMIN, api_rotate_webhook},
+    {"GET", "/api/v1/{kind}", FACADE_TENANT, api_list_resources},
+    {"GET", "/api/v1/{kind}/{id}", FACADE_TENANT, api_show_resource},
 };
 const size_t api_n_routes = IST_COUNT(api_routes);
 
@@ -194,13 +194,34 @@ static bool is_admins(const struct api *api, const char *token)
     return sodium_memcmp(hash, api->token_hash, sizeof(hash)) == 0;
 }
 
-static bool is_admin(const struct api *api,
-                     const struct ist_httpd_request *http)
+/* Who asks, and what he is here. Without a façade there is only the admin. */
+static enum facade_role role_of(const struct api *api,
+                                struct ist_httpd_request *http,
+                                struct facade_caller *ret)
 {
     const char *value = ist_httpd_header(http, "Authorization");
 
-    return value && strncasecmp(value, "Bearer ", 7) == 0 &&
-           is_admins(api, value + 7);
+    if (value && strncasecmp(value, "Bearer ", 7) == 0 &&
+        is_admins(api, value + 7))
+        return FACADE_ADMIN;
+    if (!api->facade || !facade_find_caller(api->facade, http, ret))
+        return FACADE_NOBODY;
+    /* The admin's token again, as OpenStack's clients send it. */
+    return ret->project[0] ? facade_roles_of(api->facade->roles, ret)
+                           : FACADE_ADMIN;
+}
+
+static const char login_needed[] =
+    "This needs 'Authorization: Bearer TOKEN' with a token of /identity/v3, or "
+    "with that of the hub's admin.";
+
+static void denied(struct ist_httpd_request *http, enum facade_role needs)
+{
+    api_problem_reply(http, API_FORBIDDEN, NULL,
+                      "This is for %s: whoever keeps the hub names them in its "
+                      "roles.yaml.",
+                      needs == FACADE_ADMIN ? "the hub's admins"
+                                            : "the NOC and the hub's admins");
 }
 
 static void not_found(struct ist_httpd_request *http)
@@ -214,7 +235,8 @@ static void not_found(struct ist_httpd_request *http)
 /* What asks sites holds memory until they have answered. */
 static bool is_busy(const struct api *api, const struct api_route *route)
 {
-    return !route->is_open && api->n_open >= api->conf.requests_max;
+    return route->needs > FACADE_NOBODY &&
+           api->n_open >= api->conf.requests_max;
 }
 
 /* What can be got can be asked for its head only; the server leaves the body
@@ -242,6 +264,8 @@ static void handle(void *arg, struct ist_httpd_request *http)
 {
     struct api *api = arg;
     char possible[POSSIBLE_SIZE] = ""; /* Other methods. */
+    struct facade_caller caller;
+    enum facade_role role;
 
     if (api->stopping) {
         api_problem_reply(http, API_BUSY, NULL, "The hub is going down.");
@@ -252,9 +276,13 @@ static void handle(void *arg, struct ist_httpd_request *http)
         facade_identity(api->facade, http);
         return;
     }
+    role = role_of(api, http, &caller);
     for (size_t i = 0; i < api_n_routes; i++) {
         const struct api_route *route = &api_routes[i];
-        struct api_request request = {.api = api, .http = http};
+        struct api_request request = {.api = api,
+                                      .http = http,
+                                      .tenant = role == FACADE_TENANT ? &caller
+                                                                      : NULL};
 
         if (!match(route->pattern, http->path, &request))
             continue;
@@ -266,18 +294,16 @@ static void handle(void *arg, struct ist_httpd_request *http)
             api_problem_reply(http, API_BUSY, NULL,
                               "The hub works on as many requests as it may. "
                               "Try again soon.");
-        else if (!route->is_open && !is_admin(api, http))
-            api_problem_reply(http, API_UNAUTHORIZED, NULL,
-                              "This needs 'Authorization: Bearer TOKEN' with "
-                              "the token of the hub's admin.");
+        else if (route->needs > FACADE_NOBODY && role == FACADE_NOBODY)
+            api_problem_reply(http, API_UNAUTHORIZED, NULL, "%s", login_needed);
+        else if (role < route->needs)
+            denied(http, route->needs);
         else
             route->handle(&request);
         return;
     }
-    if (!is_admin(api, http)) /* What exists is not a stranger's business. */
-        api_problem_reply(http, API_UNAUTHORIZED, NULL,
-                          "This needs 'Authorization: Bearer TOKEN' with the "
-                          "token of the hub's admin.");
+    if (role == FACADE_NOBODY) /* What exists is no stranger's business. */
+        api_problem_reply(http, API_UNAUTHORIZED, NULL, "%s", login_needed);
     else if (*possible)
         api_problem_method(http, possible);
     else

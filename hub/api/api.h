@@ -6,6 +6,7 @@
 #define API_API_H
 
 #include "facade/facade.h"
+#include "facade/roles.h"
 #include "httpd/server.h"
 #include "model/kind.h"
 #include "obs/health.h"
@@ -81,8 +82,10 @@ void api_close(struct api *, void (*closed)(void *), void *arg);
 struct api_request {
     struct api *api;
     struct ist_httpd_request *http;
-    const struct ist_kind *kind; /* Of "{kind}", or NULL. */
-    const char *word;            /* Of "{id}" or "{name}", or NULL. */
+    const struct ist_kind *kind;        /* Of "{kind}", or NULL. */
+    const char *word;                   /* Of "{id}" or "{name}", or NULL. */
+    const struct facade_caller *tenant; /* Who asks, if he is no more than
+                                         * that; else NULL. */
 };
 
 typedef void api_handler_fn(const struct api_request *);
@@ -111,7 +114,7 @@ void api_reply_json(struct ist_httpd_request *, int status,
 /* One route, for the check against openapi.json. */
 struct api_route {
     const char *method, *pattern; /* "GET", "/api/v1/{kind}/{id}" */
-    bool is_open;                 /* Needs no token. */
+    enum facade_role needs;       /* NOBODY: no token. */
     api_handler_fn *handle;
 };
 

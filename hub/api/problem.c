@@ -19,6 +19,9 @@ static const struct {
                          "ways. The detail says where."},
     [API_UNAUTHORIZED] = {401, "unauthorized", "Login needed", false,
                           "Send the header Authorization: Bearer TOKEN."},
+    [API_FORBIDDEN] = {403, "forbidden", "Not allowed", false,
+                       "Ask with the token of somebody who may, or for what "
+                       "is your project's."},
     [API_NOT_FOUND] = {404, "not_found", "Not found", false,
                        "No site has it, and every site that was asked has "
                        "answered; or there is no such path."},
@@ -50,8 +53,8 @@ static const struct {
                       "fewer rows, or for fewer members with fields=."},
 };
 
-const int api_problem_statuses[] = {400, 401, 404, 405, 408, 413, 414,
-                                    415, 431, 500, 503, 504, 0};
+const int api_problem_statuses[] = {400, 401, 403, 404, 405, 408, 413,
+                                    414, 415, 431, 500, 503, 504, 0};
 
 static void put_text(struct ist_sb *out, const char *name, const char *text)
 {

@@ -39,6 +39,7 @@ enum api_problem {
     API_BAD_PARAMETER,
     API_BAD_REQUEST,
     API_UNAUTHORIZED,
+    API_FORBIDDEN,
     API_NOT_FOUND,
     API_METHOD,
     API_PARTIAL,     /* partial=deny, and a site lacks rows. */

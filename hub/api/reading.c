@@ -1,5 +1,7 @@
 #include "api/reading.h"
 
+#include "api/tenant.h"
+
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -290,6 +292,8 @@ static void ask_sites(struct api_reading *reading)
     survey->kind = reading->kind->name;
     survey->show_id = reading->show_id;
     survey->request_id = reading->request_id;
+    survey->as = reading->caller ? api_tenant_as : NULL;
+    survey->version = "";
     survey->sort = query->sort;
     survey->n_sort = query->n_sort;
     survey->filters = query->filters;

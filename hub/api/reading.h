@@ -22,8 +22,11 @@ struct api_reading {
     struct api *api;
     const struct ist_kind *kind;
     const struct api_query *query;
-    const char *show_id;     /* Not NULL: that one object. */
-    const char *request_id;  /* For its trace; NULL: none. */
+    const char *show_id;    /* Not NULL: that one object. */
+    const char *request_id; /* For its trace; NULL: none. */
+    /* Not NULL: in this tenant's name, live; 'base' is the hub's address. */
+    const struct facade_caller *caller;
+    const char *base;
     struct ist_arena *arena; /* Where the answer lives. */
 
     /* The answer. */

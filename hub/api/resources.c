@@ -6,6 +6,7 @@
 #include "api/problem.h"
 #include "api/query.h"
 #include "api/reading.h"
+#include "api/tenant.h"
 #include "codec/json.h"
 #include "model/marker.h"
 
@@ -20,6 +21,9 @@ struct asking {
     struct ist_httpd_request *http;
     const struct ist_kind *kind;
     struct api_query query;
+    const char *id;              /* Of the one object asked for; or NULL. */
+    struct facade_caller caller; /* Of a tenant. */
+    char *ids[1];
     struct ist_arena arena;
 };
 
@@ -178,7 +182,7 @@ static void reply_choices(struct asking *asking)
 
 static void reply_absent(struct asking *asking)
 {
-    const char *kind = asking->kind->name, *id = asking->reading.show_id;
+    const char *kind = asking->kind->name, *id = asking->id;
 
     if (api_sites_lacking(&asking->reading.sites))
         api_problem_reply(asking->http, API_UNREACHABLE, &asking->reading.sites,
@@ -211,6 +215,12 @@ static void reply_object(struct asking *asking)
 
 /* The way of a request */
 
+static void drop(struct asking *asking)
+{
+    ist_arena_fini(&asking->arena);
+    free(asking);
+}
+
 static void on_read(struct ist_op *op)
 {
     struct asking *asking = IST_CONTAINER(op, struct asking, reading.op);
@@ -224,13 +234,12 @@ static void on_read(struct ist_op *op)
                           "%zu of %zu sites did not answer in full, and "
                           "partial=deny was asked for.",
                           n_lacking, sites->n);
-    else if (asking->reading.show_id)
+    else if (asking->id)
         reply_object(asking);
     else
         reply_list(asking);
     asking->api->n_open--;
-    ist_arena_fini(&asking->arena);
-    free(asking);
+    drop(asking);
 }
 
 static void on_gone(struct ist_httpd_request *http)
@@ -274,7 +283,8 @@ static int pick_sites(struct asking *asking, struct sites_site ***ret,
     return 0;
 }
 
-static void start(struct asking *asking, struct sites_site **sites)
+static void start(struct asking *asking, struct sites_site **sites,
+                  size_t n_sites)
 {
     struct api_reading *reading = &asking->reading;
 
@@ -288,7 +298,67 @@ static void start(struct asking *asking, struct sites_site **sites)
     reading->request_id = asking->http->id;
     reading->query = &asking->query;
     reading->arena = &asking->arena;
-    api_reading_start(reading, sites, asking->query.n_sites);
+    api_reading_start(reading, sites, n_sites);
+}
+
+/* An object is looked for in the lists of the tenant's own: the sites show him
+ * what he may see. */
+static void ask_by_id(struct asking *asking)
+{
+    struct api_query *query = &asking->query;
+
+    asking->ids[0] = (char *) (uintptr_t) asking->id;
+    query->filters[query->n_filters++] =
+        (struct survey_filter){"id", asking->ids, 1};
+    query->limit =
+        VIEW_SITES_MAX < API_LIMIT_MAX ? VIEW_SITES_MAX : API_LIMIT_MAX;
+    asking->reading.show_id = NULL;
+}
+
+/* His own project by its id here needs no filter; another's finds nothing. */
+static void drop_own_project(struct asking *asking)
+{
+    struct api_query *query = &asking->query;
+
+    for (size_t i = 0; i < query->n_filters; i++) {
+        struct survey_filter *filter = &query->filters[i];
+
+        for (size_t j = 0; j < filter->n_values; j++) {
+            if (strcmp(filter->name, "project") != 0 ||
+                strcmp(filter->values[j], asking->caller.project) != 0)
+                continue;
+            *filter = query->filters[--query->n_filters];
+            return;
+        }
+    }
+}
+
+/* False: it is answered. */
+static bool start_tenant(struct asking *asking, struct sites_site **sites)
+{
+    struct ist_httpd_request *http = asking->http;
+    const char *doubt = api_tenant_doubt(asking->kind, &asking->query);
+    char url[FACADE_URL_SIZE];
+    size_t n;
+
+    if (doubt) {
+        api_problem_reply(http, API_FORBIDDEN, NULL, "%s", doubt);
+        return false;
+    }
+    sites = api_tenant_sites(asking->api, &asking->caller, sites,
+                             asking->query.n_sites, &asking->arena, &n);
+    facade_url(asking->api->facade, http, url);
+    asking->reading.base = ist_arena_strdup(&asking->arena, url);
+    if (!sites || !asking->reading.base) {
+        api_problem_reply(http, API_INTERNAL, NULL, "Out of memory.");
+        return false;
+    }
+    asking->reading.caller = &asking->caller;
+    if (asking->id)
+        ask_by_id(asking);
+    drop_own_project(asking);
+    start(asking, sites, n);
+    return true;
 }
 
 typedef int query_fn(const struct ist_httpd_param *, size_t,
@@ -309,17 +379,22 @@ static void ask(const struct api_request *request, query_fn *read)
     asking->api = request->api;
     asking->http = http;
     asking->kind = request->kind;
-    asking->reading.show_id = request->word;
+    asking->id = asking->reading.show_id = request->word;
     ist_arena_init(&asking->arena, request->api->conf.request_memory);
     if (read(http->params, http->n_params, request->kind, &asking->arena,
              &asking->query, &err) ||
         pick_sites(asking, &sites, &err)) {
         api_problem_reply(http, API_BAD_PARAMETER, NULL, "%s", err.text);
-        ist_arena_fini(&asking->arena);
-        free(asking);
+        drop(asking);
         return;
     }
-    start(asking, sites);
+    if (!request->tenant) {
+        start(asking, sites, asking->query.n_sites);
+        return;
+    }
+    asking->caller = *request->tenant;
+    if (!start_tenant(asking, sites))
+        drop(asking);
 }
 
 void api_list_resources(const struct api_request *request)

@@ -30,6 +30,8 @@ const struct ist_row facade_rows[] = {
      "64", 1, 10000, 0, "Logins under way at once; more are answered 503."},
     {"facade.token", IST_ROW_MS, offsetof(struct facade_conf, token_ms), "1h",
      60000, 86400000, 0, "How long a token is good for."},
+    {"facade.roles", IST_ROW_PATH, offsetof(struct facade_conf, roles), NULL, 1,
+     400, 0, "The roles.yaml: who is more than a tenant at the hub."},
     IST_ROW_END,
 };
 
@@ -127,7 +129,7 @@ bool facade_caller_of(const Isthmus__V1__Token *token, struct ist_arena *arena,
     return ret->user && ret->project_name;
 }
 
-static bool find_caller(const struct facade *facade,
+bool facade_find_caller(const struct facade *facade,
                         struct ist_httpd_request *http,
                         struct facade_caller *ret)
 {
@@ -207,7 +209,7 @@ void facade_begin(struct facade *facade, struct ist_httpd_request *http)
     if (asked.service)
         shape = asked.service->shape;
     asked.caller = (struct facade_caller){"", "", "", NULL, 0};
-    if (!find_caller(facade, http, &asked.caller) &&
+    if (!facade_find_caller(facade, http, &asked.caller) &&
         !(parts.target && is_versions(http, parts.target))) {
         facade_fault(http, shape, 401, auth,
                      "The request you have made requires authentication.");

@@ -26,6 +26,7 @@ struct facade_conf {
     uint64_t idle_ms;    /* Without anything moving: 504, or cut. */
     uint64_t logins_max; /* At once; above: 503. */
     uint64_t token_ms;   /* Life of a token. */
+    char *roles;         /* The roles.yaml; NULL: all are tenants. */
 };
 
 #define FACADE_IDENTITY "/identity"
@@ -66,6 +67,7 @@ struct facade_asked {
 
 struct facade_keep;
 struct facade_mappings;
+struct facade_roles;
 
 /* The region of all sites; its requests come as those of a site's do, but
  * without a site. Those to the region of a site that is away come there too:
@@ -84,7 +86,8 @@ struct facade {
     /* Borrowed, set by the owner. */
     struct facade_keep *tokens, *credentials;
     struct facade_mappings *mappings;
-    facade_region_fn *global; /* NULL: there is none. */
+    struct facade_roles *roles; /* NULL: all are tenants. */
+    facade_region_fn *global;   /* NULL: there is none. */
     void *global_arg;
     /* Is it the token of the hub's admin? */
     bool (*is_admin)(void *arg, const char *token);
@@ -96,6 +99,10 @@ struct facade {
 
 void facade_init(struct facade *, struct ist_loop *, struct desk *,
                  struct sites *, struct ist_self *, const struct facade_conf *);
+
+/* Who sent the request, by the token in it; false: nobody that is known. */
+bool facade_find_caller(const struct facade *, struct ist_httpd_request *,
+                        struct facade_caller *ret);
 
 /* Is the request one for here? */
 bool facade_is_for(const struct ist_httpd_request *);
