@@ -100,6 +100,8 @@ static const char environment[] =
     "  ISTHMUS_TOKEN               token to show it, never given as an "
     "argument\n"
     "  ISTHMUS_TOKEN_FILE          file that holds the token instead\n"
+    "  OS_CLOUD, OS_AUTH_URL ...   account to log in with, where no token is "
+    "given\n"
     "  ISTHMUS_CACERT              certificates to trust, PEM\n"
     "  NO_COLOR                    no colours, if set\n";
 
@@ -121,6 +123,7 @@ void cli_help_all(struct ist_sb *sb)
                     "       isthmus event list [option...]\n"
                     "       isthmus alarm list|show|ack|unack|comment|clear "
                     "[option...]\n"
+                    "       isthmus login|logout [option...]\n"
                     "       isthmus complete bash|zsh|fish\n"
                     "       isthmus help [NOUN [list|show]]\n\n"
                     "Many OpenStack sites, seen as one through their hub.\n\n"
@@ -264,6 +267,26 @@ void cli_help_search(struct ist_sb *sb, const char *verb)
                 "the text, at all sites,\n"
                 "from what the hub knows.\n",
                 &cli_search_kind, CLI_FOR_SEARCH);
+}
+
+void cli_help_login(struct ist_sb *sb, const char *verb)
+{
+    (void) verb;
+    ist_sb_puts(
+        sb, "Usage: isthmus login [option...]\n\n"
+            "Log in at the hub with the account of your own site, as OS_CLOUD "
+            "names it in\nclouds.yaml, or as OS_AUTH_URL, OS_USERNAME, "
+            "OS_PASSWORD and so on say, and keep\nthe token for the commands "
+            "that follow, in ~/.config/isthmus/login.json.\nWithout it each "
+            "command logs in by itself, where OS_CLOUD or OS_AUTH_URL is "
+            "set.\n");
+}
+
+void cli_help_logout(struct ist_sb *sb, const char *verb)
+{
+    (void) verb;
+    ist_sb_puts(sb, "Usage: isthmus logout\n\nForget the token that 'isthmus "
+                    "login' has kept.\n");
 }
 
 void cli_help_top(struct ist_sb *sb, const char *verb)

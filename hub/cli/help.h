@@ -14,7 +14,7 @@ void cli_help_command(struct ist_sb *, const struct cli_kind *,
  * is of all of them. */
 typedef void cli_help_fn(struct ist_sb *, const char *verb);
 cli_help_fn cli_help_watch, cli_help_event, cli_help_alarm, cli_help_search,
-    cli_help_top;
+    cli_help_top, cli_help_login, cli_help_logout;
 
 struct cli_command {
     const char *name;

@@ -6,6 +6,7 @@
 
 #include "base/clock.h"
 #include "base/id.h"
+#include "cli/login.h"
 #include "cli/mend.h"
 #include "cli/safe.h"
 #include "cli/say.h"
@@ -190,14 +191,21 @@ static int check_url(struct cli_hub *hub, CURLU *url, const char *text)
     return rc;
 }
 
-static int find_base(struct cli_hub *hub)
+static const char *asked_url(const struct cli_hub *hub)
 {
-    const char *text = hub->args->url ? hub->args->url : getenv("ISTHMUS_URL");
+    return hub->args->url ? hub->args->url : getenv("ISTHMUS_URL");
+}
+
+static int find_base(struct cli_hub *hub, const char *fallback)
+{
+    const char *text = asked_url(hub);
     CURLU *url;
     char *whole;
     int rc;
 
     if (!text || !*text)
+        text = fallback;
+    if (!text)
         return cli_fail(CLI_USAGE, "which hub? Set ISTHMUS_URL, or give --url");
     url = curl_url();
     if (!url || curl_url_set(url, CURLUPART_URL, text, 0) != CURLUE_OK) {
@@ -250,8 +258,6 @@ static int make_headers(struct cli_hub *hub)
 
 static void set_options(struct cli_hub *hub)
 {
-    const char *ca =
-        hub->args->ca_file ? hub->args->ca_file : getenv("ISTHMUS_CACERT");
     CURL *curl = hub->curl;
 
     curl_easy_setopt(curl, CURLOPT_PROTOCOLS_STR, "http,https");
@@ -271,14 +277,23 @@ static void set_options(struct cli_hub *hub)
     curl_easy_setopt(curl, CURLOPT_NOPROGRESS, 0L);
     curl_easy_setopt(curl, CURLOPT_XFERINFOFUNCTION, on_progress);
     curl_easy_setopt(curl, CURLOPT_XFERINFODATA, hub);
-    if (ca && *ca)
-        curl_easy_setopt(curl, CURLOPT_CAINFO, ca);
+    if (hub->ca)
+        curl_easy_setopt(curl, CURLOPT_CAINFO, hub->ca);
 }
 
-int cli_hub_init(struct cli_hub *hub, const struct cli_args *args)
+static int find_ca(struct cli_hub *hub, const char *fallback)
 {
-    int rc;
+    const char *ca =
+        hub->args->ca_file ? hub->args->ca_file : getenv("ISTHMUS_CACERT");
 
+    if (!ca || !*ca)
+        ca = fallback;
+    hub->ca = ca ? strdup(ca) : NULL;
+    return ca && !hub->ca ? cli_fail(CLI_FAILED, "out of memory") : 0;
+}
+
+static int begin(struct cli_hub *hub, const struct cli_args *args)
+{
     *hub = (struct cli_hub){.args = args};
     ist_sb_init(&hub->answer, CLI_ANSWER_MAX);
     ist_sb_init(&hub->answer_headers, HEADERS_MAX);
@@ -286,9 +301,16 @@ int cli_hub_init(struct cli_hub *hub, const struct cli_args *args)
         (args->deadline_ms ? args->deadline_ms : DEADLINE_MS) + GRACE_MS;
     if (sodium_init() < 0 || curl_global_init(CURL_GLOBAL_DEFAULT))
         return cli_fail(CLI_FAILED, "cannot start libcurl or libsodium");
-    rc = find_token(hub);
+    return 0;
+}
+
+/* Where the hub is, by whichever says so, is settled: get ready to ask. */
+static int connect_to(struct cli_hub *hub, const char *url, const char *ca)
+{
+    int rc = find_base(hub, url);
+
     if (rc == 0)
-        rc = find_base(hub);
+        rc = find_ca(hub, ca);
     if (rc)
         return rc;
     hub->curl = curl_easy_init();
@@ -297,6 +319,82 @@ int cli_hub_init(struct cli_hub *hub, const struct cli_args *args)
     set_options(hub);
     cli_hub_watch_signals();
     return 0;
+}
+
+int cli_hub_take_token(struct cli_hub *hub, char *token)
+{
+    if (!token || !is_token(token)) {
+        free(token);
+        return cli_fail(CLI_FAILED, "the hub gave no token");
+    }
+    hub->token = token;
+    curl_slist_free_all(hub->headers);
+    hub->headers = NULL;
+    if (make_headers(hub))
+        return cli_fail(CLI_FAILED, "out of memory");
+    curl_easy_setopt(hub->curl, CURLOPT_HTTPHEADER, hub->headers);
+    return 0;
+}
+
+int cli_hub_init_bare(struct cli_hub *hub, const struct cli_args *args,
+                      const struct ist_cloud_entry *account)
+{
+    char *base = cli_account_base(account);
+    int rc = begin(hub, args);
+
+    if (rc == 0)
+        rc = connect_to(hub, base, account->cacert);
+    free(base);
+    return rc;
+}
+
+/* The token that was kept is for that hub and no other. */
+static int use_saved(struct cli_hub *hub, struct cli_saved *saved)
+{
+    int rc = connect_to(hub, saved->url, saved->cacert);
+
+    if (rc == 0 && strcmp(hub->base, saved->url) == 0)
+        rc = cli_hub_take_token(hub, IST_TAKE(saved->token));
+    return rc;
+}
+
+static int use_account(struct cli_hub *hub)
+{
+    struct ist_cloud_entry account;
+    bool is_there;
+    char *base;
+    int rc = cli_account_find(&account, &is_there);
+
+    if (rc == 0 && !is_there)
+        return connect_to(hub, NULL, NULL);
+    if (rc)
+        return rc;
+    base = cli_account_base(&account);
+    rc = connect_to(hub, base, account.cacert);
+    if (rc == 0)
+        rc = cli_login_as(hub, &account, NULL);
+    free(base);
+    ist_cloud_entry_fini(&account);
+    return rc;
+}
+
+/* A token that is given, else one that was kept, else one for the account. */
+int cli_hub_init(struct cli_hub *hub, const struct cli_args *args)
+{
+    struct cli_saved saved;
+    int rc = begin(hub, args);
+
+    if (rc == 0)
+        rc = find_token(hub);
+    if (rc)
+        return rc;
+    if (hub->token)
+        return connect_to(hub, NULL, NULL);
+    rc = cli_saved_load(&saved);
+    if (rc == 0)
+        rc = saved.token ? use_saved(hub, &saved) : use_account(hub);
+    cli_saved_fini(&saved);
+    return rc;
 }
 
 void cli_hub_fini(struct cli_hub *hub)
@@ -309,6 +407,7 @@ void cli_hub_fini(struct cli_hub *hub)
         sodium_memzero(hub->token, strlen(hub->token));
     free(hub->token);
     free(hub->base);
+    free(hub->ca);
     ist_sb_fini(&hub->answer);
     ist_sb_fini(&hub->answer_headers);
 }

@@ -22,6 +22,7 @@ struct cli_hub {
     struct curl_slist *headers;
     char *base;  /* "https://hub.example.net" */
     char *token; /* Or NULL; wiped at the end. */
+    char *ca;    /* The file of certificates to trust; NULL: the system's. */
     uint64_t timeout_ms;
     uint64_t begun_ns; /* Of the request that runs. */
     bool waiting;      /* The line that says so stands on the terminal. */
@@ -32,6 +33,12 @@ struct cli_hub {
 /* Says what is wrong and returns enum cli_exit, as all of these. Always needs
  * the fini. */
 int cli_hub_init(struct cli_hub *, const struct cli_args *);
+/* The same without a token: that of an account is to be asked for. */
+struct ist_cloud_entry;
+int cli_hub_init_bare(struct cli_hub *, const struct cli_args *,
+                      const struct ist_cloud_entry *);
+/* The hub's token from now on; it is taken. NULL fails. */
+int cli_hub_take_token(struct cli_hub *, char *token);
 void cli_hub_fini(struct cli_hub *);
 
 /* 'path' begins with a '/'. 0 when an answer came, whatever its status: then

@@ -4,6 +4,7 @@
 #include "cli/ask.h"
 #include "cli/event.h"
 #include "cli/help.h"
+#include "cli/login.h"
 #include "cli/say.h"
 #include "cli/search.h"
 #include "cli/top.h"
@@ -204,6 +205,8 @@ const struct cli_command cli_commands[] = {
     {"watch", run_watch, cli_help_watch},
     {"alarm", cli_alarm, cli_help_alarm},
     {"top", run_top, cli_help_top},
+    {"login", cli_login, cli_help_login},
+    {"logout", cli_logout, cli_help_logout},
     {"complete", run_complete, NULL},
     {"help", run_help, NULL},
     {NULL, NULL, NULL},

@@ -3,11 +3,14 @@ is their project's, the NOC everything, and only what roles.yaml says makes
 anybody more than a tenant."""
 
 import json
+import os
+import subprocess
 
 import pytest
 
 import rig
 from test_global import LISTS, Tenant, ids
+from test_identity import password
 from test_relay import raw
 
 SITES = ["hkg", "lon"]
@@ -115,3 +118,70 @@ def test_no_token_and_a_bad_one():
 def test_what_a_site_reports_makes_nobody_more(shop):
     """Whatever roles his own site gives him: here he is a tenant."""
     assert ask(shop.token, "/sites")[0] == 403
+
+
+# ------------------------------------------------------------------- the CLI
+
+
+def isthmus(home, *words, **variables):
+    """In a shell of its own: no token, a home of its own."""
+    env = {"PATH": os.environ["PATH"], "HOME": str(home), **variables}
+    return subprocess.run([rig.BIN + "/isthmus", *words], env=env, check=False,
+                          stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                          timeout=60)
+
+
+CLOUD = {"OS_CLOUD": "isthmus",
+         "OS_CLIENT_CONFIG_FILE": rig.DEMO + "/clouds.yaml"}
+
+
+def rows(done):
+    assert done.returncode == 0, done.stderr.decode()
+    return json.loads(done.stdout)
+
+
+def test_commands_log_in_by_themselves(shop, tmp_path):
+    done = isthmus(tmp_path, "server", "list", "-f", "json", **CLOUD)
+    assert sorted(row["ID"] for row in rows(done)) == sorted(
+        one for site in SITES for one in ids(shop.rows(site, "servers")))
+    assert not os.listdir(tmp_path)
+
+
+def test_variables(shop, tmp_path):
+    account = {
+        "OS_AUTH_URL": "https://localhost:%d/identity/v3" % rig.PORT,
+        "OS_CACERT": rig.DEMO + "/ca.pem", "OS_USERNAME": "shop-dev",
+        "OS_USER_DOMAIN_NAME": "hkg", "OS_PROJECT_NAME": "shop",
+        "OS_PROJECT_DOMAIN_NAME": "hkg",
+        "OS_PASSWORD": password("hkg", "shop-dev")}
+    assert rows(isthmus(tmp_path, "volume", "list", "-f", "json", **account))
+    wrong = isthmus(tmp_path, "server", "list", "--debug",
+                    **{**account, "OS_PASSWORD": "canary-not-shown"})
+    assert wrong.returncode == 4 and b"does not let you in" in wrong.stderr
+    assert b"canary-not-shown" not in wrong.stdout + wrong.stderr
+    nobody = isthmus(tmp_path, "server", "list",
+                     OS_AUTH_URL=account["OS_AUTH_URL"])
+    assert nobody.returncode == 2 and b"OS_USERNAME" in nobody.stderr
+
+
+def test_login_is_kept(tmp_path):
+    done = isthmus(tmp_path, "login", **CLOUD)
+    assert done.returncode == 0
+    assert b"as shop-dev of hkg, project shop, until 20" in done.stdout
+    kept = tmp_path / ".config/isthmus/login.json"
+    assert kept.stat().st_mode & 0o777 == 0o600
+    assert rows(isthmus(tmp_path, "network", "list", "-f", "json"))
+    denied = isthmus(tmp_path, "hypervisor", "list")
+    assert denied.returncode == 4
+    # To another hub it does not go.
+    elsewhere = isthmus(tmp_path, "server", "list", "--url",
+                        "https://127.0.0.1:%d" % rig.PORT)
+    assert elsewhere.returncode == 4
+    assert isthmus(tmp_path, "logout").returncode == 0
+    assert not kept.exists()
+    assert isthmus(tmp_path, "server", "list").returncode == 2
+
+
+def test_login_as_nobody(tmp_path):
+    done = isthmus(tmp_path, "login")
+    assert done.returncode == 2 and b"OS_CLOUD" in done.stderr
