@@ -88,7 +88,7 @@ struct hub {
     struct facade facade;
     struct global global;
     struct global_conf global_conf;
-    struct facade_keep *tokens, *credentials, *projects;
+    struct facade_keep *tokens, *credentials, *projects, *aliases;
     struct facade_mappings *mappings;
 
     struct ist_daemon daemon;
@@ -287,6 +287,7 @@ static bool http_over(void *arg)
     facade_keep_stop(hub->tokens);
     facade_keep_stop(hub->credentials);
     facade_keep_stop(hub->projects);
+    facade_keep_stop(hub->aliases);
     intake_close(IST_TAKE(hub->intake), on_intake_closed, hub);
     return true;
 }
@@ -300,12 +301,14 @@ static bool intake_over(void *arg)
         webhooks_busy(hub->webhooks) || events_log_busy(hub->events) ||
         hub->facade.n_logins || facade_keep_busy(hub->tokens) ||
         facade_keep_busy(hub->credentials) || facade_keep_busy(hub->projects) ||
+        facade_keep_busy(hub->aliases) || hub->global.aliases.n_writing ||
         facade_mappings_busy(hub->mappings))
         return false;
     global_fini(&hub->global);
     hub->facade.roles = facade_roles_free(hub->facade.roles);
     hub->mappings = facade_mappings_free(hub->mappings);
     hub->projects = facade_keep_free(hub->projects);
+    hub->aliases = facade_keep_free(hub->aliases);
     hub->tokens = facade_keep_free(hub->tokens);
     hub->credentials = facade_keep_free(hub->credentials);
     hub->webhooks = webhooks_free(hub->webhooks);
@@ -422,7 +425,9 @@ static int open_alarms(struct hub *hub, struct ist_err *err)
             facade_keep_open(hub->tree, &facade_credential_kind, err);
     if (hub->credentials)
         hub->projects = facade_keep_open(hub->tree, &facade_mapping_kind, err);
-    if (!hub->projects)
+    if (hub->projects)
+        hub->aliases = facade_keep_open(hub->tree, &global_alias_kind, err);
+    if (!hub->aliases)
         return err->code;
     hub->mappings = facade_mappings_new(&hub->loop, &hub->desk, hub->projects);
     if (!hub->mappings)
@@ -535,6 +540,7 @@ static int open_api(struct hub *hub, struct ist_err *err)
     if (rc == 0)
         rc = global_init(&hub->global, &hub->facade, hub->view,
                          &hub->global_conf, err);
+    hub->global.aliases.keep = hub->aliases;
     hub->facade.global = global_begin;
     hub->facade.global_arg = &hub->global;
     if (rc == 0)

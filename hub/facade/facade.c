@@ -232,9 +232,9 @@ void facade_begin(struct facade *facade, struct ist_httpd_request *http)
         return;
     }
     if (facade->n_open >= facade->conf.relays_max) {
-        facade_fault(http, shape, 503, NULL,
-                     "The hub passes on as many requests as it may. Nothing "
-                     "was done.");
+        facade_fault_undone(http, shape,
+                            "The hub passes on as many requests as it may. "
+                            "Nothing was done.");
         return;
     }
     snprintf(base, sizeof(base), "%s" PREFIX "%.*s", url, (int) parts.key_len,

@@ -108,21 +108,24 @@ void facade_fault_write(struct ist_sb *out, enum facade_shape shape, int status,
     write[status == 401 ? FACADE_KEYSTONE : shape](out, status, message);
 }
 
-void facade_fault(struct ist_httpd_request *request, enum facade_shape shape,
-                  int status, const char *auth_url, const char *fmt, ...)
+static bool is_read(const struct ist_httpd_request *request)
+{
+    return strcmp(request->method, "GET") == 0 ||
+           strcmp(request->method, "HEAD") == 0;
+}
+
+static void answer(struct ist_httpd_request *request, enum facade_shape shape,
+                   int status, const char *auth_url, bool again,
+                   const char *message)
 {
     struct ist_httpd_header headers[4] = {{"Content-Type", "application/json"},
                                           {"Cache-Control", "no-store"}};
-    char message[512], where[320];
+    char where[320];
     size_t n = 2, size;
     struct ist_sb out;
-    va_list args;
     char *body;
 
-    va_start(args, fmt);
-    vsnprintf(message, sizeof(message), fmt, args);
-    va_end(args);
-    if (status == 503 || status == 504)
+    if (again)
         headers[n++] = (struct ist_httpd_header){"Retry-After", "15"};
     if (status == 401 && auth_url) {
         snprintf(where, sizeof(where), "Keystone uri=\"%s\"", auth_url);
@@ -133,4 +136,29 @@ void facade_fault(struct ist_httpd_request *request, enum facade_shape shape,
     body = ist_sb_take(&out, &size);
     ist_sb_fini(&out);
     ist_httpd_reply_take(request, status, headers, n, body, body ? size : 0);
+}
+
+void facade_fault(struct ist_httpd_request *request, enum facade_shape shape,
+                  int status, const char *auth_url, const char *fmt, ...)
+{
+    bool again = (status == 503 || status == 504) && is_read(request);
+    char message[512];
+    va_list args;
+
+    va_start(args, fmt);
+    vsnprintf(message, sizeof(message), fmt, args);
+    va_end(args);
+    answer(request, shape, status, auth_url, again, message);
+}
+
+void facade_fault_undone(struct ist_httpd_request *request,
+                         enum facade_shape shape, const char *fmt, ...)
+{
+    char message[512];
+    va_list args;
+
+    va_start(args, fmt);
+    vsnprintf(message, sizeof(message), fmt, args);
+    va_end(args);
+    answer(request, shape, 503, NULL, true, message);
 }

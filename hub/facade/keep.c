@@ -219,6 +219,11 @@ void facade_keep_stop(struct facade_keep *keep)
         ist_timer_disarm(&keep->timer);
 }
 
+struct ist_loop *facade_keep_loop(const struct facade_keep *keep)
+{
+    return keep->loop;
+}
+
 bool facade_keep_busy(const struct facade_keep *keep)
 {
     return keep && keep->is_sweeping;

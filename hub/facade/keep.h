@@ -29,6 +29,7 @@ struct facade_keep *facade_keep_open(struct ist_tree *,
 struct facade_keep *facade_keep_free(struct facade_keep *);
 /* Stops the sweep; one under way still ends. */
 void facade_keep_stop(struct facade_keep *);
+struct ist_loop *facade_keep_loop(const struct facade_keep *);
 bool facade_keep_busy(const struct facade_keep *);
 
 /* The record in the arena; NULL: there is none, or its time is over. */

@@ -93,6 +93,10 @@ static void fault_of_login(const struct login *login)
         status = 504;
     if (status == 401)
         IDENTITY_FAULT(&login->asked, 401, "%s", identity_refused);
+    else if (status == 503) /* A login may be tried again. */
+        facade_fault_undone(login->asked.http, FACADE_KEYSTONE,
+                            "The user's site %s cannot say who he is: %s.",
+                            call->site->name, call->op.err.text);
     else
         IDENTITY_FAULT(&login->asked, status,
                        "The user's site %s cannot say who he is: %s.",

@@ -28,21 +28,32 @@ static const struct {
     {DESK_FAILED, ISTHMUS__V1__FAILURE__CODE__BAD_CALL, 400, true},
 };
 
+static size_t find_row(const struct desk_call *call)
+{
+    size_t i = 0;
+
+    while (i < IST_COUNT(rows) &&
+           (rows[i].outcome != call->op.rc ||
+            (rows[i].code && rows[i].code != call->failure)))
+        i++;
+    return i;
+}
+
+bool facade_outcome_is_undone(const struct desk_call *call)
+{
+    size_t i = find_row(call);
+
+    return i < IST_COUNT(rows) && rows[i].is_undone;
+}
+
 int facade_outcome(const struct desk_call *call, const char *service,
                    const char *site, bool is_late, char ret[FACADE_OUTCOME_MAX])
 {
-    const char *undone = "";
-    int status = 502;
+    size_t i = find_row(call);
+    int status = i < IST_COUNT(rows) ? rows[i].status : 502;
 
-    for (size_t i = 0; i < IST_COUNT(rows); i++) {
-        if (rows[i].outcome != call->op.rc ||
-            (rows[i].code && rows[i].code != call->failure))
-            continue;
-        status = rows[i].status;
-        undone = rows[i].is_undone && status == 503 ? " Nothing was done." : "";
-        break;
-    }
     snprintf(ret, FACADE_OUTCOME_MAX, "%s at %s: %s.%s", service, site,
-             is_late ? "nothing came in time" : call->op.err.text, undone);
+             is_late ? "nothing came in time" : call->op.err.text,
+             status == 503 && rows[i].is_undone ? " Nothing was done." : "");
     return status;
 }

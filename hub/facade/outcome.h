@@ -11,5 +11,7 @@
 int facade_outcome(const struct desk_call *, const char *service,
                    const char *site, bool is_late,
                    char ret[FACADE_OUTCOME_MAX]);
+/* Is it certain that nothing was done? Then 503 may be tried again. */
+bool facade_outcome_is_undone(const struct desk_call *);
 
 #endif

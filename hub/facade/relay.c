@@ -80,15 +80,20 @@ static void stop_call(struct facade_relay *relay, int reason)
 
 /* Answering with an error */
 
+/* To be answered now. */
+static struct ist_httpd_request *take_http(struct facade_relay *relay)
+{
+    struct ist_httpd_request *http = IST_TAKE(relay->http);
+
+    http->gone = NULL;
+    return http;
+}
+
 static void fault(struct facade_relay *relay, int status, const char *text)
 {
-    struct ist_httpd_request *http = relay->http;
-
-    if (!http)
-        return;
-    relay->http = NULL;
-    http->gone = NULL;
-    facade_fault(http, relay->asked.service->shape, status, NULL, "%s", text);
+    if (relay->http)
+        facade_fault(take_http(relay), relay->asked.service->shape, status,
+                     NULL, "%s", text);
 }
 
 static void fault_of_call(struct facade_relay *relay)
@@ -98,7 +103,12 @@ static void fault_of_call(struct facade_relay *relay)
     int status = facade_outcome(&relay->call, asked->service->name,
                                 asked->site->name, relay->is_late, text);
 
-    fault(relay, status, text);
+    if (status != 503 || !facade_outcome_is_undone(&relay->call)) {
+        fault(relay, status, text);
+        return;
+    }
+    facade_fault_undone(take_http(relay), relay->asked.service->shape, "%s",
+                        text);
 }
 
 /* Silence */

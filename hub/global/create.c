@@ -95,6 +95,7 @@ struct making {
     json_t *body, *root;
     const struct global_site *site;
     const char *flavor, *image; /* As the client names them; NULL: none. */
+    const char *copy;           /* The image's id at the site. */
     bool is_asked;
     char why[300]; /* Why the sites that were left out were. */
 };
@@ -126,8 +127,9 @@ static void note_made(struct making *making)
     if (id && ask->status < 300) {
         global_place_note(request, request->segments[0], id,
                           making->site->site->name);
-        if (making->image && strcmp(making->recipe->collection, "servers") == 0)
-            global_place_note_image(request, id, making->image);
+        if (making->copy && strcmp(making->image, making->copy) != 0)
+            global_alias_note(&request->global->aliases, id, making->image,
+                              ist_loop_wall(request->global->facade->loop));
     }
     json_decref(answer);
 }
@@ -157,17 +159,17 @@ static void on_made(struct ist_op *op)
 }
 
 /* False: it is answered, for the site has no such image. */
-static bool find_copy(struct making *making, const char **ret)
+static bool find_copy(struct making *making)
 {
     struct global_request *request = making->request;
     struct ist_sb where;
 
-    *ret = NULL;
     if (!making->image)
         return true;
     ist_sb_init(&where, 0);
-    *ret = global_names_copy(request, making->site, making->image, &where);
-    if (*ret) {
+    making->copy =
+        global_names_copy(request, making->site, making->image, &where);
+    if (making->copy) {
         ist_sb_fini(&where);
         return true;
     }
@@ -203,14 +205,13 @@ static void make(struct making *making, const struct global_site *site)
 {
     struct global_request *request = making->request;
     struct facade_ask *ask = &making->ask;
-    const char *copy;
 
     making->site = site;
     if (site->is_away) {
         global_request_away(request, site->site);
         return;
     }
-    if (!find_copy(making, &copy))
+    if (!find_copy(making))
         return;
     if (!drop_hints(making)) {
         global_request_fail(request, 500, "The hub is out of memory.");
@@ -226,7 +227,7 @@ static void make(struct making *making, const struct global_site *site)
     making->is_asked = true;
     if (request->version && request->version[0])
         ask->asked.version = request->version;
-    global_names_add(request, &ask->asked, making->image, copy);
+    global_names_add(request, &ask->asked, making->image, making->copy);
     request->running = &ask->op;
     ist_op_prepare(&ask->op, request->http->loop, NULL, 0, on_made);
     facade_ask_start(ask);

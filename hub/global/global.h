@@ -14,6 +14,7 @@
 
 #include "base/row.h"
 #include "facade/facade.h"
+#include "global/alias.h"
 #include "global/memory.h"
 #include "view/view.h"
 
@@ -30,6 +31,7 @@ struct global {
     struct view *view; /* All borrowed. */
     struct global_conf conf;
     struct global_memory memory;
+    struct global_aliases aliases; /* Its 'keep' is set by the owner. */
 };
 
 /* 0, or -EINVAL where a word of the configuration is none there is. */

@@ -33,7 +33,7 @@ static const struct style {
     const char *kind, *collection;
     enum { LINKS_NOVA, LINKS_NEUTRON, LINKS_GLANCE } links;
     bool newest_first; /* By default; else by id. */
-    const char *brief[8];
+    const char *brief[12];
 } styles[] = {
     {"server", "servers", LINKS_NOVA, true, {"id", "name", "links"}},
     {"volume", "volumes", LINKS_NOVA, true, {"id", "name", "links"}},
@@ -42,7 +42,7 @@ static const struct style {
      LINKS_NOVA,
      true,
      {"id", "name", "description", "status", "size", "metadata", "volume_id",
-      "created_at"}},
+      "created_at", "updated_at"}},
     {"image", "images", LINKS_GLANCE, true, {NULL}},
     {"network", "networks", LINKS_NEUTRON, false, {NULL}},
     {"subnet", "subnets", LINKS_NEUTRON, false, {NULL}},
@@ -271,13 +271,26 @@ static const char *read_query(struct listing *listing)
     return NULL;
 }
 
-/* The filters that the service itself knows, with the site's own id of the
- * project. */
+/* As the site is to have it: its own ids of the project and of a flavor. */
+static const char *value_at(struct listing *listing,
+                            const struct global_site *site,
+                            const struct ist_httpd_param *param)
+{
+    struct global_request *request = listing->request;
+    const char *id = NULL;
+
+    if (strcmp(param->name, "flavor") == 0)
+        id = global_names_id(request, site->site->name, "flavor", param->value);
+    else if (strcmp(param->value, request->asked.caller.project) == 0)
+        id = site->project[0] ? site->project : NULL;
+    return id ? id : param->value;
+}
+
+/* The filters that the service itself knows. */
 static void put_filters(struct listing *listing, const struct global_site *site,
                         struct ist_sb *out)
 {
     const struct ist_httpd_request *http = listing->request->http;
-    const char *project = listing->request->asked.caller.project;
 
     for (size_t i = 0; i < http->n_params; i++) {
         const struct ist_httpd_param *param = &http->params[i];
@@ -287,10 +300,7 @@ static void put_filters(struct listing *listing, const struct global_site *site,
         ist_sb_printf(out, "%s", out->len ? "&" : "");
         ist_query_encode(out, param->name);
         ist_sb_putc(out, '=');
-        ist_query_encode(out,
-                         site->project[0] && strcmp(param->value, project) == 0
-                             ? site->project
-                             : param->value);
+        ist_query_encode(out, value_at(listing, site, param));
     }
 }
 
@@ -549,9 +559,10 @@ static struct ist_bytes with_image(struct listing *listing,
     struct ist_swap swap = {names, 1, &pair, 1};
     const char *id =
         ist_arena_dup(&request->arena, row->place.id.data, row->place.id.size);
-    const char *image = id && strcmp(listing->kind->name, "server") == 0
-                            ? global_place_recall_image(request, id)
-                            : NULL;
+    const char *image =
+        id && strcmp(listing->kind->name, "server") == 0
+            ? global_alias_find(&request->global->aliases, id, &request->arena)
+            : NULL;
     const struct global_site *site =
         image ? global_request_site(request, row->place.site) : NULL;
     void *copy;
@@ -626,9 +637,10 @@ static void put_links(const struct listing *listing, struct ist_sb *out,
                       const char *last)
 {
     const char *collection = listing->style->collection;
-    bool is_full = listing->n_rows == listing->limit && listing->has_more;
+    bool is_full = listing->n_rows > 0 && listing->n_rows == listing->limit;
 
     if (listing->style->links == LINKS_GLANCE) {
+        is_full &= listing->has_more; /* The others' way is to try. */
         ist_sb_puts(out, ",\"first\":");
         put_link(listing, out, NULL);
         if (is_full) {
@@ -670,37 +682,10 @@ static void remember_last(struct listing *listing, const char *id)
                           ist_loop_now(listing->request->http->loop));
 }
 
-/* Nova and Cinder say by which microversion they answered. */
-static size_t version_headers(const struct global_request *request,
-                              struct ist_httpd_header *ret)
-{
-    bool is_compute = strcmp(request->asked.service->name, "compute") == 0;
-    struct ist_sb text;
-    char *value;
-
-    if (!request->version || !request->version[0])
-        return 0;
-    ist_sb_init(&text, 0);
-    ist_sb_printf(&text, "%s %s", request->asked.service->name,
-                  request->version);
-    value = ist_arena_strdup(&request->http->arena, ist_sb_text(&text));
-    ist_sb_fini(&text);
-    ret[0] =
-        (struct ist_httpd_header){"OpenStack-API-Version", value ? value : ""};
-    ret[1] = (struct ist_httpd_header){
-        "Vary", is_compute ? "OpenStack-API-Version, "
-                             "X-OpenStack-Nova-API-Version"
-                           : "OpenStack-API-Version"};
-    ret[2] = (struct ist_httpd_header){"X-OpenStack-Nova-API-Version",
-                                       request->version};
-    return is_compute ? 3 : 2;
-}
-
 static void reply(struct listing *listing)
 {
     struct global_request *request = listing->request;
-    struct ist_httpd_header headers[5];
-    size_t n = version_headers(request, headers);
+    struct ist_httpd_header note = {"X-Isthmus-Sites", NULL};
     const char *last = NULL;
     struct ist_bytes body;
     struct ist_sb out;
@@ -724,10 +709,9 @@ static void reply(struct listing *listing)
     }
     put_links(listing, &out, last);
     ist_sb_putc(&out, '}');
-    headers[n++] = (struct ist_httpd_header){
-        "X-Isthmus-Sites",
-        ist_arena_strdup(&request->http->arena, ist_sb_text(&listing->note))};
-    global_request_reply(request, 200, headers, n, &out);
+    note.value =
+        ist_arena_strdup(&request->http->arena, ist_sb_text(&listing->note));
+    global_request_reply(request, 200, &note, 1, &out);
 }
 
 /* No site gave anything: what they all say, or that they cannot be asked. */
@@ -843,6 +827,16 @@ static bool view_marker(struct listing *listing, struct ist_place *ret)
     return false;
 }
 
+/* Neutron and Cinder look for an object, Nova and Glance at a parameter. */
+static int marker_status(const struct listing *listing)
+{
+    const char *service = listing->kind->service;
+
+    return strcmp(service, "network") == 0 || strcmp(service, "volume") == 0
+               ? 404
+               : 400;
+}
+
 static void on_marker_found(struct ist_op *op)
 {
     struct survey *survey = IST_CONTAINER(op, struct survey, op);
@@ -852,8 +846,8 @@ static void on_marker_found(struct ist_op *op)
     if (op->rc == 0 && survey->merge.n_page > 0)
         go_on_behind(listing, &survey->merge.page[0].place);
     else
-        global_request_fail(listing->request, 400, "marker [%.80s] not found",
-                            listing->marker);
+        global_request_fail(listing->request, marker_status(listing),
+                            "marker [%.80s] not found", listing->marker);
 }
 
 static void find_marker(struct listing *listing)

@@ -130,6 +130,36 @@ const char *global_names_id(struct global_request *request, const char *site,
     return NULL;
 }
 
+/* ".../flavors/<id>" becomes ".../flavors/<name>". */
+static void name_links(json_t *object, const char *id, const char *name)
+{
+    json_t *link;
+    size_t i;
+
+    json_array_foreach(json_object_get(object, "links"), i, link)
+    {
+        const char *href = json_string_value(json_object_get(link, "href"));
+        size_t len = href ? strlen(href) : 0, n = strlen(id);
+
+        if (len > n && href[len - n - 1] == '/' &&
+            strcmp(href + len - n, id) == 0)
+            json_object_set_new(
+                link, "href",
+                json_sprintf("%.*s%s", (int) (len - n), href, name));
+    }
+}
+
+void global_names_show(json_t *object)
+{
+    const char *name = json_string_value(json_object_get(object, "name"));
+    const char *id = json_string_value(json_object_get(object, "id"));
+
+    if (!name || !id)
+        return;
+    name_links(object, id, name);
+    json_object_set_new(object, "id", json_string(name));
+}
+
 /* --- Swaps --- */
 
 static Isthmus__V1__Swap *swap_new(struct global_request *request,

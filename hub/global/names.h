@@ -26,6 +26,10 @@ void global_names_zone_of(struct global_request *, const char *site,
 const char *global_names_id(struct global_request *, const char *site,
                             const char *kind, const char *name);
 
+/* Of an object that the region knows by its name: its id becomes that, in its
+ * links too. */
+void global_names_show(json_t *object);
+
 /* The id at 'site' of an image with the same bytes as the one that the client
  * calls 'image', which may be that one itself; NULL: the site has none that the
  * project may see. '*ret_where': the sites that have it, for people. */

@@ -36,31 +36,3 @@ const struct global_site *global_place_recall(struct global_request *request,
     memo = global_memory_find(&request->global->memory, name);
     return memo ? global_request_site(request, memo->text) : NULL;
 }
-
-static void name_image(const struct global_request *request, const char *server,
-                       char ret[NAME_MAX_])
-{
-    snprintf(ret, NAME_MAX_, "image %s %s", request->asked.caller.project,
-             server);
-}
-
-void global_place_note_image(struct global_request *request, const char *server,
-                             const char *image)
-{
-    char name[NAME_MAX_];
-
-    name_image(request, server, name);
-    global_memory_put(&request->global->memory, name, image, strlen(image),
-                      ist_loop_now(request->global->facade->loop));
-}
-
-const char *global_place_recall_image(struct global_request *request,
-                                      const char *server)
-{
-    const struct global_memo *memo;
-    char name[NAME_MAX_];
-
-    name_image(request, server, name);
-    memo = global_memory_find(&request->global->memory, name);
-    return memo ? ist_arena_strdup(&request->http->arena, memo->text) : NULL;
-}

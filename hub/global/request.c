@@ -52,18 +52,46 @@ void global_request_away(struct global_request *request,
     if (site->heard_ms && now >= site->heard_ms)
         snprintf(when, sizeof(when), "for %" PRIu64 " s",
                  (now - site->heard_ms) / 1000);
-    global_request_fail(request, 503,
+    facade_fault_undone(take_http(request), request->asked.service->shape,
                         "Site %s cannot be reached: it has not been heard of "
                         "%s. Nothing was done.",
                         site->name, when);
+    global_request_end(request);
+}
+
+/* Nova and Cinder say by which microversion they answered. */
+static size_t version_headers(const struct global_request *request,
+                              struct ist_httpd_header *ret)
+{
+    bool is_compute = strcmp(request->asked.service->name, "compute") == 0;
+    struct ist_sb text;
+    char *value;
+
+    if (!request->version || !request->version[0])
+        return 0;
+    ist_sb_init(&text, 0);
+    ist_sb_printf(&text, "%s %s", request->asked.service->name,
+                  request->version);
+    value = ist_arena_strdup(&request->http->arena, ist_sb_text(&text));
+    ist_sb_fini(&text);
+    ret[0] =
+        (struct ist_httpd_header){"OpenStack-API-Version", value ? value : ""};
+    ret[1] = (struct ist_httpd_header){
+        "Vary", is_compute ? "OpenStack-API-Version, "
+                             "X-OpenStack-Nova-API-Version"
+                           : "OpenStack-API-Version"};
+    ret[2] = (struct ist_httpd_header){"X-OpenStack-Nova-API-Version",
+                                       request->version};
+    return is_compute ? 3 : 2;
 }
 
 void global_request_reply(struct global_request *request, int status,
                           const struct ist_httpd_header *more, size_t n,
                           struct ist_sb *text)
 {
-    struct ist_httpd_header headers[8] = {{"Content-Type", "application/json"}};
-    size_t n_headers = 1, size;
+    struct ist_httpd_header headers[10] = {
+        {"Content-Type", "application/json"}};
+    size_t n_headers = 1 + version_headers(request, headers + 1), size;
     char *body = ist_sb_take(text, &size);
 
     for (size_t i = 0; i < n && n_headers < IST_COUNT(headers); i++)

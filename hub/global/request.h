@@ -109,13 +109,6 @@ void global_place_note(struct global_request *, const char *collection,
 const struct global_site *global_place_recall(struct global_request *,
                                               const char *collection,
                                               const char *id);
-/* The image that a server was made of, as its client called it, where the site
- * has a copy under another id. */
-void global_place_note_image(struct global_request *, const char *server,
-                             const char *image);
-const char *global_place_recall_image(struct global_request *,
-                                      const char *server);
-
 /* list.c, union.c, object.c, create.c, version.c */
 void global_list(struct global_request *);
 void global_unite(struct global_request *);

@@ -68,37 +68,6 @@ static void set(json_t *object, const char *name, const char *text)
     json_object_set_new(object, name, json_string(text));
 }
 
-/* ".../flavors/<id>" becomes ".../flavors/<name>". */
-static void name_links(json_t *object, const char *id, const char *name)
-{
-    json_t *link;
-    size_t i;
-
-    json_array_foreach(json_object_get(object, "links"), i, link)
-    {
-        const char *href = json_string_value(json_object_get(link, "href"));
-        size_t len = href ? strlen(href) : 0, n = strlen(id);
-
-        if (len > n && href[len - n - 1] == '/' &&
-            strcmp(href + len - n, id) == 0)
-            json_object_set_new(
-                link, "href",
-                json_sprintf("%.*s%s", (int) (len - n), href, name));
-    }
-}
-
-/* The region's id is the name. */
-static void name_it(json_t *object)
-{
-    const char *name = json_string_value(json_object_get(object, "name"));
-    const char *id = json_string_value(json_object_get(object, "id"));
-
-    if (!name || !id)
-        return;
-    name_links(object, id, name);
-    set(object, "id", name);
-}
-
 static void unite_names(struct uniting *uniting, const struct global_part *part,
                         json_t *document)
 {
@@ -121,7 +90,7 @@ static void unite_names(struct uniting *uniting, const struct global_part *part,
             continue;
         json_object_set_new(uniting->seen, name, json_true());
         if (!is_keypair)
-            name_it(object);
+            global_names_show(object);
         json_array_append(list, element);
     }
 }

@@ -306,6 +306,26 @@ def secrets(clouds):
     return {word for word in found if len(word) >= 5}
 
 
+def made_and_told(text):
+    """What a user is told once: the secret of a credential of the hub's, with
+    which he logs in."""
+    user = test_identity.keystone("GET", "/v3/auth/tokens", token=text,
+                                  subject=text)[2]["token"]["user"]["id"]
+    path = "/v3/users/%s/application_credentials" % user
+    body = test_identity.keystone("POST", path, {"application_credential": {
+        "name": "canary"}}, token=text)[2]["application_credential"]
+    status, headers, _ = test_identity.keystone(
+        "POST", "/v3/auth/tokens", {"auth": {"identity": {
+            "methods": ["application_credential"],
+            "application_credential": {"id": body["id"],
+                                       "secret": body["secret"]}}}})
+    assert status == 201
+    token = headers["X-Subject-Token"]
+    assert test_identity.by(token, "lon", "compute", "/v2.1/servers")[0] == 200
+    test_identity.keystone("DELETE", path + "/" + body["id"], token=text)
+    return [body["secret"].encode(), token.encode()]
+
+
 def test_nothing_readable_on_the_bus(clouds, admin, figure):
     words = secrets(clouds)
     assert b"web-1" in words and len(words) > 100
@@ -320,8 +340,10 @@ def test_nothing_readable_on_the_bus(clouds, admin, figure):
         text, _ = test_identity.token()
         words = list(words) + [text.encode(), test_identity.password(
             "hkg", "shop-dev").encode()]
-        assert test_identity.by(text, "hkg", "compute",
-                                "/v2.1/servers/detail")[0] == 200
+        for region in ("hkg", "global"):
+            assert test_identity.by(text, region, "compute",
+                                    "/v2.1/servers/detail")[0] == 200
+        words += made_and_told(text)
         web = clouds["lon"].rows("servers")[0]["id"]
         assert rig.api("servers/" + web).status == 200
         canary = b"canary: web-1 " + web.encode()

@@ -205,6 +205,9 @@ def test_filters_are_the_services_own(shop):
     assert own and all(row["project_id"] == shop.project for row in own)
     assert {row["OS-EXT-AZ:availability_zone"] for row in shop.rows(
         "global", "servers", "?availability_zone=lon")} == {"lon"}
+    flavor = rows[0]["flavor"]["id"]
+    assert ids(shop.rows("global", "servers", "?flavor=" + flavor)) == \
+        ids([row for row in rows if row["flavor"]["id"] == flavor])
     fields = shop.rows("global", "networks", "?fields=id&fields=name")
     assert all(set(row) == {"id", "name"} for row in fields)
 
@@ -241,6 +244,8 @@ def test_flavors_are_one_by_name(shop):
         assert {row["name"] for row in own} <= set(names)
     one = shop.good("global", "compute", "/v2.1/flavors/m1.small")["flavor"]
     assert one["id"] == one["name"] == "m1.small"
+    assert all(link["href"].endswith("/flavors/m1.small")
+               for link in one["links"])
     assert shop.ask("global", "compute", "/v2.1/flavors/moon")[0] == 404
     got, path = [], "/v2.1/flavors?limit=2"
     while path:
@@ -549,9 +554,9 @@ def is_hashed(one):
     return any(row["id"] == one and row.get("os_hash_value") for row in items)
 
 
-def test_a_copy_of_the_image(shop):
+def test_a_copy_of_the_image(shop, healed):
     """Asked for by the id it has at one site, made of the other site's own;
-    the client goes on seeing the id that it sent."""
+    the client goes on seeing the id that it sent, over a restart too."""
     with copies(shop) as at, server(
             shop, "global", flavorRef="m1.nano", imageRef=at["hkg"],
             availability_zone="lon", networks="none", version="2.37") as one:
@@ -562,6 +567,11 @@ def test_a_copy_of_the_image(shop):
         listed = next(row for row in shop.rows("global", "servers")
                       if row["id"] == one)
         assert listed["image"]["id"] == at["hkg"]
+        rig.hub().kill()
+        rig.demo("start", "hub")
+        rig.wait_for(lambda: rig.present() == rig.SITES, 30, "all sites")
+        here = shop.good("global", "compute", "/v2.1/servers/" + one)
+        assert here["server"]["image"]["id"] == at["hkg"]
 
 
 def test_a_resize_names_its_flavor(shop):
