@@ -17,6 +17,7 @@
 #include "facade/mapping.h"
 #include "facade/roles.h"
 #include "facade/token.h"
+#include "facade/user.h"
 #include "global/global.h"
 #include "io/daemon.h"
 #include "obs/health.h"
@@ -88,7 +89,7 @@ struct hub {
     struct facade facade;
     struct global global;
     struct global_conf global_conf;
-    struct facade_keep *tokens, *credentials, *projects, *aliases;
+    struct facade_keep *tokens, *credentials, *projects, *aliases, *users;
     struct facade_mappings *mappings;
 
     struct ist_daemon daemon;
@@ -288,6 +289,7 @@ static bool http_over(void *arg)
     facade_keep_stop(hub->credentials);
     facade_keep_stop(hub->projects);
     facade_keep_stop(hub->aliases);
+    facade_keep_stop(hub->users);
     intake_close(IST_TAKE(hub->intake), on_intake_closed, hub);
     return true;
 }
@@ -301,7 +303,7 @@ static bool intake_over(void *arg)
         webhooks_busy(hub->webhooks) || events_log_busy(hub->events) ||
         hub->facade.n_logins || facade_keep_busy(hub->tokens) ||
         facade_keep_busy(hub->credentials) || facade_keep_busy(hub->projects) ||
-        facade_keep_busy(hub->aliases) || hub->global.aliases.n_writing ||
+        facade_keep_busy(hub->aliases) || facade_keep_busy(hub->users) ||
         facade_mappings_busy(hub->mappings))
         return false;
     global_fini(&hub->global);
@@ -309,6 +311,7 @@ static bool intake_over(void *arg)
     hub->mappings = facade_mappings_free(hub->mappings);
     hub->projects = facade_keep_free(hub->projects);
     hub->aliases = facade_keep_free(hub->aliases);
+    hub->users = facade_keep_free(hub->users);
     hub->tokens = facade_keep_free(hub->tokens);
     hub->credentials = facade_keep_free(hub->credentials);
     hub->webhooks = webhooks_free(hub->webhooks);
@@ -427,7 +430,9 @@ static int open_alarms(struct hub *hub, struct ist_err *err)
         hub->projects = facade_keep_open(hub->tree, &facade_mapping_kind, err);
     if (hub->projects)
         hub->aliases = facade_keep_open(hub->tree, &global_alias_kind, err);
-    if (!hub->aliases)
+    if (hub->aliases)
+        hub->users = facade_keep_open(hub->tree, &facade_user_kind, err);
+    if (!hub->users)
         return err->code;
     hub->mappings = facade_mappings_new(&hub->loop, &hub->desk, hub->projects);
     if (!hub->mappings)
@@ -532,6 +537,7 @@ static int open_api(struct hub *hub, struct ist_err *err)
                 &hub->home.keys.self, &hub->facade_conf);
     hub->facade.tokens = hub->tokens;
     hub->facade.credentials = hub->credentials;
+    hub->facade.users = hub->users;
     hub->facade.mappings = hub->mappings;
     if (rc == 0 && hub->facade_conf.roles) {
         hub->facade.roles = facade_roles_open(hub->facade_conf.roles, err);
@@ -540,7 +546,7 @@ static int open_api(struct hub *hub, struct ist_err *err)
     if (rc == 0)
         rc = global_init(&hub->global, &hub->facade, hub->view,
                          &hub->global_conf, err);
-    hub->global.aliases.keep = hub->aliases;
+    hub->global.aliases = hub->aliases;
     hub->facade.global = global_begin;
     hub->facade.global_arg = &hub->global;
     if (rc == 0)

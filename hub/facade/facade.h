@@ -84,7 +84,7 @@ struct facade {
     struct ist_self *self; /* All borrowed: the hub's, who signs. */
     struct facade_conf conf;
     /* Borrowed, set by the owner. */
-    struct facade_keep *tokens, *credentials;
+    struct facade_keep *tokens, *credentials, *users;
     struct facade_mappings *mappings;
     struct facade_roles *roles; /* NULL: all are tenants. */
     facade_region_fn *global;   /* NULL: there is none. */

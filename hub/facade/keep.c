@@ -22,6 +22,7 @@ struct facade_keep {
     struct ist_arena arena;
     uint64_t wall_ms;
     bool is_sweeping;
+    size_t n_noting;
 };
 
 /* --- Reading --- */
@@ -114,6 +115,33 @@ void facade_keep_put(struct facade_keep *keep, struct facade_keep_write *put,
     }
     protobuf_c_message_pack(message, put->data);
     ist_tree_write(keep->tree, &put->write, apply_put);
+}
+
+static void on_noted(struct ist_op *op)
+{
+    struct ist_write *write = IST_CONTAINER(op, struct ist_write, op);
+    struct facade_keep_write *put =
+        IST_CONTAINER(write, struct facade_keep_write, write);
+
+    if (op->rc || put->is_full)
+        ist_log_warn("facade", "a record of %s is not kept: %s",
+                     put->keep->kind->map,
+                     op->rc ? op->err.text : "there are as many as may be");
+    put->keep->n_noting--;
+    facade_keep_write_fini(put);
+    free(put);
+}
+
+void facade_keep_note(struct facade_keep *keep,
+                      const uint8_t key[FACADE_KEY_BYTES], const void *message)
+{
+    struct facade_keep_write *put = calloc(1, sizeof(*put));
+
+    if (!put)
+        return;
+    keep->n_noting++;
+    ist_op_prepare(&put->write.op, keep->loop, NULL, 0, on_noted);
+    facade_keep_put(keep, put, key, message);
 }
 
 static int apply_delete(struct ist_write *write, MDB_txn *txn,
@@ -219,14 +247,9 @@ void facade_keep_stop(struct facade_keep *keep)
         ist_timer_disarm(&keep->timer);
 }
 
-struct ist_loop *facade_keep_loop(const struct facade_keep *keep)
-{
-    return keep->loop;
-}
-
 bool facade_keep_busy(const struct facade_keep *keep)
 {
-    return keep && keep->is_sweeping;
+    return keep && (keep->is_sweeping || keep->n_noting > 0);
 }
 
 struct facade_keep *facade_keep_free(struct facade_keep *keep)

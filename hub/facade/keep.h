@@ -29,7 +29,6 @@ struct facade_keep *facade_keep_open(struct ist_tree *,
 struct facade_keep *facade_keep_free(struct facade_keep *);
 /* Stops the sweep; one under way still ends. */
 void facade_keep_stop(struct facade_keep *);
-struct ist_loop *facade_keep_loop(const struct facade_keep *);
 bool facade_keep_busy(const struct facade_keep *);
 
 /* The record in the arena; NULL: there is none, or its time is over. */
@@ -57,6 +56,10 @@ struct facade_keep_write {
 
 void facade_keep_put(struct facade_keep *, struct facade_keep_write *,
                      const uint8_t key[FACADE_KEY_BYTES], const void *message);
+/* The same for whoever does not wait for it: durable some time after it
+ * returns; what goes wrong is logged. */
+void facade_keep_note(struct facade_keep *, const uint8_t key[FACADE_KEY_BYTES],
+                      const void *message);
 /* That there is none is no fault. */
 void facade_keep_delete(struct facade_keep *, struct facade_keep_write *,
                         const uint8_t key[FACADE_KEY_BYTES]);

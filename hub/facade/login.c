@@ -4,6 +4,7 @@
 #include "facade/identity_priv.h"
 
 #include "facade/catalog.h"
+#include "facade/user.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -112,6 +113,16 @@ static int on_frame(struct desk_call *call, const Isthmus__V1__Reply *reply)
     return 0;
 }
 
+static void note_user(const struct login *login)
+{
+    char hex[IST_ID_HEX_SIZE];
+
+    facade_user_note(
+        login->asked.facade->users,
+        facade_hub_id(&login->token, login->token.identity->user_id, hex),
+        &login->token);
+}
+
 static void on_called(struct ist_op *op)
 {
     struct desk_call *call = IST_CONTAINER(op, struct desk_call, op);
@@ -119,6 +130,7 @@ static void on_called(struct ist_op *op)
     const Isthmus__V1__Identity *who = login->token.identity;
 
     if (op->rc == 0 && who && (!login->token.scoped || who->n_grants == 1)) {
+        note_user(login);
         issue(login);
         return;
     }
@@ -185,6 +197,26 @@ static bool take_scope(struct login *login, Isthmus__V1__Login *what)
     return what->project[0] && site && site == login->call.site;
 }
 
+/* By his name and domain, or by the id that he has had here. */
+static void take_user(struct login *login, const char *path,
+                      Isthmus__V1__Login *what)
+{
+    struct facade *facade = login->asked.facade;
+    const Isthmus__V1__KnownUser *known = facade_user_find(
+        facade->users, text_of(login, "auth.identity.password.user.id"),
+        &login->arena);
+
+    what->user = text_of(login, "auth.identity.password.user.name");
+    if (!what->user[0] && known) {
+        what->user = known->user;
+        what->domain = known->domain;
+        login->call.site = sites_find(facade->sites, known->home);
+    } else {
+        login->call.site =
+            site_of(login, domain_at(login, path), &what->domain);
+    }
+}
+
 static bool by_password(struct login *login)
 {
     static const char path[] = "auth.identity.password.user";
@@ -193,8 +225,7 @@ static bool by_password(struct login *login)
     struct desk_call *call = &login->call;
     char *password = text_of(login, "auth.identity.password.user.password");
 
-    asks.user = text_of(login, "auth.identity.password.user.name");
-    call->site = site_of(login, domain_at(login, path), &asks.domain);
+    take_user(login, path, &asks);
     if (!asks.user[0] || !password[0] || !call->site ||
         !take_scope(login, &asks)) {
         explicit_bzero(password, strlen(password));

@@ -10,16 +10,11 @@
 
 extern const struct facade_keep_kind global_alias_kind;
 
-struct global_aliases {
-    struct facade_keep *keep; /* Borrowed; NULL: none are kept. */
-    size_t n_writing;
-};
-
-/* Durable some time after it returns. */
-void global_alias_note(struct global_aliases *, const char *server,
+/* 'keep' NULL: none are kept. */
+void global_alias_note(struct facade_keep *, const char *server,
                        const char *image, uint64_t wall_ms);
 /* In the arena; NULL: the server has none. */
-const char *global_alias_find(const struct global_aliases *, const char *server,
+const char *global_alias_find(struct facade_keep *, const char *server,
                               struct ist_arena *);
 
 #endif

@@ -128,7 +128,7 @@ static void note_made(struct making *making)
         global_place_note(request, request->segments[0], id,
                           making->site->site->name);
         if (making->copy && strcmp(making->image, making->copy) != 0)
-            global_alias_note(&request->global->aliases, id, making->image,
+            global_alias_note(request->global->aliases, id, making->image,
                               ist_loop_wall(request->global->facade->loop));
     }
     json_decref(answer);

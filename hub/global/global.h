@@ -31,7 +31,7 @@ struct global {
     struct view *view; /* All borrowed. */
     struct global_conf conf;
     struct global_memory memory;
-    struct global_aliases aliases; /* Its 'keep' is set by the owner. */
+    struct facade_keep *aliases; /* Borrowed, set by the owner; or NULL. */
 };
 
 /* 0, or -EINVAL where a word of the configuration is none there is. */

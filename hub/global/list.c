@@ -561,7 +561,7 @@ static struct ist_bytes with_image(struct listing *listing,
         ist_arena_dup(&request->arena, row->place.id.data, row->place.id.size);
     const char *image =
         id && strcmp(listing->kind->name, "server") == 0
-            ? global_alias_find(&request->global->aliases, id, &request->arena)
+            ? global_alias_find(request->global->aliases, id, &request->arena)
             : NULL;
     const struct global_site *site =
         image ? global_request_site(request, row->place.site) : NULL;

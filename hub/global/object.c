@@ -159,7 +159,7 @@ static bool prepare(struct global_request *request,
     if (request->version && request->version[0])
         ret->version = request->version;
     if (request->route->kind && strcmp(request->route->kind, "server") == 0)
-        image = global_alias_find(&request->global->aliases, id_of(request),
+        image = global_alias_find(request->global->aliases, id_of(request),
                                   &request->http->arena);
     if (image)
         copy = global_names_copy(request, site, image, NULL);

@@ -110,6 +110,22 @@ def test_what_is_an_admins(path, name):
     assert body["error"]["message"].endswith("identity:%s." % name)
 
 
+def test_login_by_the_id_here():
+    """As one that has logged in by name has it; whoever has not is nobody."""
+    body = token()[1]
+    for user, status in ((body["user"]["id"], 201), (32 * "0", 401)):
+        who = {"id": user, "password": password("hkg", "shop-dev")}
+        got, _, again = keystone("POST", "/v3/auth/tokens", {"auth": {
+            "identity": {"methods": ["password"], "password": {"user": who}},
+            "scope": {"project": {"id": body["project"]["id"]}}}})
+        assert got == status
+        if status == 201:
+            assert again["token"]["user"] == body["user"]
+    who["id"], who["password"] = body["user"]["id"], "wrong"
+    assert keystone("POST", "/v3/auth/tokens", {"auth": {"identity": {
+        "methods": ["password"], "password": {"user": who}}}})[0] == 401
+
+
 def test_ones_own():
     text, body = token()
     user, project = body["user"], body["project"]
