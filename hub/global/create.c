@@ -6,6 +6,7 @@
  * body goes on as it is, but for the names of zones, flavors and images. */
 #include "global/gather.h"
 #include "global/names.h"
+#include "global/stale.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -169,15 +170,16 @@ static bool find_copy(struct making *making)
     ist_sb_init(&where, 0);
     making->copy =
         global_names_copy(request, making->site, making->image, &where);
+    if (!making->copy && where.len == 0) /* The site is to say. */
+        making->copy = making->image;
     if (making->copy) {
         ist_sb_fini(&where);
         return true;
     }
     global_request_fail(
-        request, 400, "Site %s has no image %.80s, nor a copy of it; %s%.200s.",
-        making->site->site->name, making->image,
-        where.len ? "it is at " : "no site has one that the project sees",
-        ist_sb_text(&where));
+        request, 400,
+        "Site %s has no image %.80s, nor a copy of it; it is at %.200s.",
+        making->site->site->name, making->image, ist_sb_text(&where));
     ist_sb_fini(&where);
     return false;
 }
@@ -368,21 +370,19 @@ static const char *zone_in(const struct making *making)
     return json_string_value(zone);
 }
 
-/* The site of one of the caller's own objects; NULL: it is not known. */
+/* The site of an object that the caller sees; NULL: it is not known. Of
+ * another's nothing is told, not even where it is. */
 static const struct global_site *site_of(struct global_request *request,
                                          const char *kind, const char *id)
 {
-    const struct ist_kind *what = ist_kind_find(kind);
     const struct global_site *site =
-        global_place_recall(request, what->plural, id);
-    struct view_page page = {0};
-    struct ist_err err;
+        global_place_recall(request, ist_kind_find(kind)->plural, id);
+    struct ist_bytes row;
 
-    if (site || view_show(request->global->view, what, id, NULL,
-                          &request->arena, &page, &err))
-        return site;
-    for (size_t i = 0; !site && i < page.n_rows; i++)
-        site = global_request_site(request, page.rows[i].place.site);
+    for (size_t i = 0; !site && i < request->n_sites; i++) {
+        if (global_stale_row(request, &request->sites[i], kind, id, &row))
+            site = &request->sites[i];
+    }
     return site;
 }
 

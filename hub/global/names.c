@@ -282,7 +282,8 @@ static bool member_of(const struct view_row *row, const char *path, char *buf,
     return ist_json_text(ist_json_find(body, path), buf, size, NULL);
 }
 
-/* May the project use it? Members of a shared one are not known here. */
+/* May the project use it, as far as is known here? Members of a shared one are
+ * not. */
 static bool is_visible(const struct global_site *site,
                        const struct view_row *row)
 {
@@ -293,7 +294,7 @@ static bool is_visible(const struct global_site *site,
     return (member_of(row, "owner", text, sizeof(text)) &&
             strcmp(text, site->project) == 0) ||
            (member_of(row, "visibility", text, sizeof(text)) &&
-            strcmp(text, "private") != 0);
+            (strcmp(text, "public") == 0 || strcmp(text, "community") == 0));
 }
 
 /* What the image's bytes hash to; false: it is not known at the sites of the
@@ -329,7 +330,7 @@ static const char *copy_at(struct global_request *request,
     for (size_t i = 0; i < page.n_rows; i++) {
         const struct view_row *row = &page.rows[i];
 
-        if (reads(&row->place.id, image))
+        if (reads(&row->place.id, image) && is_visible(site, row))
             return image;
         if (!found && hash[0] && is_visible(site, row) &&
             member_of(row, "status", text, sizeof(text)) &&

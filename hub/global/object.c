@@ -89,24 +89,6 @@ static const char *wrapper_of(const char *kind)
     return NULL;
 }
 
-/* The site's row of the view, where the caller sees it; false: there is none.
- */
-static bool row_of(struct global_request *request,
-                   const struct global_site *site, const char *kind,
-                   const char *id, struct ist_bytes *ret)
-{
-    const struct ist_kind *what = ist_kind_find(kind);
-    struct view_page page = {0};
-    struct ist_err err;
-
-    if (view_show(request->global->view, what, id, site->site->name,
-                  &request->arena, &page, &err) ||
-        page.n_rows == 0)
-        return false;
-    *ret = page.rows[0].body;
-    return global_stale_is_visible(request, site, what, ret);
-}
-
 static void show_stale(struct global_request *request,
                        const struct global_site *site,
                        const struct ist_bytes *row)
@@ -141,7 +123,8 @@ static void away(struct global_request *request, const struct global_site *site)
     struct ist_bytes row;
 
     if (is_show(request) &&
-        row_of(request, site, request->route->kind, id_of(request), &row))
+        global_stale_row(request, site, request->route->kind, id_of(request),
+                         &row))
         show_stale(request, site, &row);
     else
         global_request_away(request, site->site);
@@ -183,8 +166,9 @@ static void on_shown(struct ist_op *op)
         return;
     }
     status = facade_ask_outcome(ask, why);
-    if (status >= 500 && row_of(request, finding->site, request->route->kind,
-                                id_of(request), &row))
+    if (status >= 500 &&
+        global_stale_row(request, finding->site, request->route->kind,
+                         id_of(request), &row))
         show_stale(request, finding->site, &row);
     else
         global_request_fail(request, status, "%s", why);
@@ -232,8 +216,8 @@ static const struct global_site *known_site(struct global_request *request)
 
     for (size_t i = 0; !site && request->route->kind && i < request->n_sites;
          i++) {
-        if (row_of(request, &request->sites[i], request->route->kind,
-                   id_of(request), &row))
+        if (global_stale_row(request, &request->sites[i], request->route->kind,
+                             id_of(request), &row))
             site = &request->sites[i];
     }
     return site;

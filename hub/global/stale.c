@@ -266,6 +266,22 @@ bool global_stale_is_visible(const struct global_request *request,
     return ret;
 }
 
+bool global_stale_row(struct global_request *request,
+                      const struct global_site *site, const char *kind,
+                      const char *id, struct ist_bytes *ret)
+{
+    const struct ist_kind *what = ist_kind_find(kind);
+    struct view_page page = {0};
+    struct ist_err err;
+
+    if (view_show(request->global->view, what, id, site->site->name,
+                  &request->arena, &page, &err) ||
+        page.n_rows == 0)
+        return false;
+    *ret = page.rows[0].body;
+    return global_stale_is_visible(request, site, what, ret);
+}
+
 /* --- Filters --- */
 
 /* Nova's is a regular expression; most that are sent are parts of names. */

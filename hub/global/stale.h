@@ -18,6 +18,10 @@ struct ist_bytes global_stale_body(struct global_request *,
 bool global_stale_is_visible(const struct global_request *,
                              const struct global_site *,
                              const struct ist_kind *, const struct ist_bytes *);
+/* The site's row of the view, where the project sees it; in the request's
+ * arena. False: there is none. */
+bool global_stale_row(struct global_request *, const struct global_site *,
+                      const char *kind, const char *id, struct ist_bytes *ret);
 /* Has the kind rows that are everybody's? */
 bool global_stale_has_public(const struct ist_kind *);
 

@@ -527,6 +527,40 @@ def test_cannot_be_made(shop, members, status, word):
     assert ids(shop.rows("global", "servers")) == before
 
 
+def test_anothers_network_and_image_are_nowhere(shop):
+    """Whoever names them learns no more than of what nobody has."""
+    media = Tenant(user="media-ops", project="media")
+    own = next(row["id"] for row in media.rows("hkg", "networks")
+               if row["project_id"] == media.project)
+    secret = media.good("hkg", "image", "/v2/images", method="POST",
+                        body={"name": "secret", "disk_format": "raw",
+                              "container_format": "bare"})["id"]
+
+    def ask(**members):
+        status, _, body = shop.ask(
+            "global", "compute", "/v2.1/servers", method="POST",
+            body={"server": {"name": "never", "flavorRef": "m1.nano",
+                             "availability_zone": "lon", **members}})
+        assert status == 400, body
+        return json.dumps(body)
+    try:
+        rig.wait_for(lambda: any(
+            row["id"] == secret for row in
+            rig.get("/api/v1/images?max_age=3600&limit=1000").items()), 20,
+            "the view knows the image")
+        nobody, there = str(uuid.uuid4()), image(shop, "lon")
+        for make in (lambda one: ask(imageRef=one),
+                     lambda one: ask(imageRef=there, availability_zone=None,
+                                     networks=[
+                                         {"uuid": network(shop, "lon")},
+                                         {"uuid": one}])):
+            for one in (secret, own):
+                assert make(one).replace(one, "ID") == \
+                    make(nobody).replace(nobody, "ID")
+    finally:
+        media.ask("hkg", "image", "/v2/images/" + secret, method="DELETE")
+
+
 @contextlib.contextmanager
 def copies(tenant):
     """The same bytes as an image at each site: site -> id."""
