@@ -308,6 +308,8 @@ static void on_room(struct ist_op *op)
     double least = 0;
 
     request->running = NULL;
+    if (global_request_is_over(request, op))
+        return;
     for (size_t i = 0; i < room->n_parts; i++) {
         const struct global_part *part = &room->parts[i];
         double usage;

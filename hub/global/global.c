@@ -326,6 +326,7 @@ static struct global_request *request_new(struct global *global,
     if (!request)
         return NULL;
     request->global = global;
+    global->facade->n_open++;
     request->http = http;
     request->asked = *asked;
     request->is_region = asked->site != NULL;

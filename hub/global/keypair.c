@@ -8,7 +8,8 @@
 struct pairing {
     struct global_gather first, rest;
     struct global_request *request;
-    char *body; /* Of 'rest'; owned. */
+    size_t n_sites; /* Of the request, while only the first is asked. */
+    char *body;     /* Of 'rest'; owned. */
 };
 
 static void pairing_free(void *work)
@@ -129,8 +130,9 @@ static void on_first(struct ist_op *op)
     struct global_request *request = pairing->request;
 
     request->running = NULL;
-    request->n_sites += pairing->rest.n_parts; /* All of them again. */
-    pairing->rest.n_parts = 0;
+    request->n_sites = pairing->n_sites;
+    if (global_request_is_over(request, op))
+        return;
     if (!is_good(&first->parts[0])) {
         fail(request, &first->parts[0]);
         return;
@@ -173,7 +175,7 @@ static void begin(struct global_request *request)
                             "be reached. Nothing was done.");
     } else if (strcmp(method, "POST") == 0) {
         /* The first alone; the others wait for what it makes. */
-        pairing->rest.n_parts = request->n_sites - 1;
+        pairing->n_sites = request->n_sites;
         request->n_sites = 1;
         gather(pairing, &pairing->first, method, ist_sb_text(&request->body),
                on_first);

@@ -252,6 +252,8 @@ static void on_searched(struct ist_op *op)
     bool is_sure = true;
 
     request->running = NULL;
+    if (global_request_is_over(request, op))
+        return;
     for (size_t i = 0; i < gather->n_parts; i++) {
         const struct global_part *part = &gather->parts[i];
 

@@ -13,6 +13,7 @@ void global_request_end(struct global_request *request)
 {
     if (request->free_work)
         request->free_work(request->work);
+    request->global->facade->n_open--;
     ist_sb_fini(&request->body);
     ist_arena_fini(&request->arena);
     request->asked.service = NULL;
@@ -41,6 +42,15 @@ void global_request_fail(struct global_request *request, int status,
     facade_fault(take_http(request), request->asked.service->shape, status,
                  NULL, "%s", text);
     global_request_end(request);
+}
+
+bool global_request_is_over(struct global_request *request,
+                            const struct ist_op *op)
+{
+    if (op->rc == 0)
+        return false;
+    global_request_fail(request, 503, "The client has gone, or the hub goes.");
+    return true;
 }
 
 void global_request_away(struct global_request *request,

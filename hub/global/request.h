@@ -70,6 +70,9 @@ void global_request_fail(struct global_request *, int status, const char *fmt,
 /* 503: the site that it is for is away; since when, and that nothing was done.
  */
 void global_request_away(struct global_request *, const struct sites_site *);
+/* Its client left while sites were asked: true, and it has ended. Nothing is to
+ * be done for nobody. */
+bool global_request_is_over(struct global_request *, const struct ist_op *);
 /* Answers and ends. Frees the text. */
 void global_request_reply(struct global_request *, int status,
                           const struct ist_httpd_header *, size_t n,

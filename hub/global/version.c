@@ -140,17 +140,14 @@ static void on_gathered(struct ist_op *op)
     void (*next)(struct global_request *) = settling->next;
     const char *asked = settling->asked;
     struct range range;
-    bool is_gone = op->rc != 0;
 
     request->running = NULL;
+    if (global_request_is_over(request, op))
+        return;
     find_range(&range, find_tried(request), gather);
     request->free_work = NULL;
     settling_free(settling);
     request->version = NULL;
-    if (is_gone) {
-        global_request_fail(request, 503, "The client has gone.");
-        return;
-    }
     if (judge(request, &range, asked))
         next(request);
 }

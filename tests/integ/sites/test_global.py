@@ -3,6 +3,7 @@ against each site's own, page by page; objects found wherever they are; things
 made where they belong; a site that is away missing nowhere."""
 
 import contextlib
+import http.client
 import json
 import time
 import uuid
@@ -503,6 +504,25 @@ def test_spread(shop):
             shop, "global", flavorRef="m1.nano", imageRef=at["hkg"],
             networks="none", version="2.37") as one:
         assert site_of(shop, one) == [min(used, key=used.get)]
+
+
+def test_a_client_that_leaves_makes_nothing(shop, healed):
+    """While the sites are asked for room: nobody would know of the server."""
+    name = "made-" + uuid.uuid4().hex[:8]
+    body = json.dumps({"server": {
+        "name": name, "flavorRef": "m1.nano", "networks": "none",
+        "imageRef": image(shop, "hkg")}})
+    with rig.stopped(rig.agent("lon")):
+        connection = http.client.HTTPSConnection("localhost", rig.PORT,
+                                                 context=rig.tls())
+        connection.request("POST", "/r/global/compute/v2.1/servers", body, {
+            "X-Auth-Token": shop.token, "Content-Type": "application/json",
+            "OpenStack-API-Version": "compute 2.37"})
+        time.sleep(1)
+        connection.close()
+        time.sleep(1)
+    time.sleep(3)
+    assert name not in [row["name"] for row in shop.rows("hkg", "servers")]
 
 
 @pytest.mark.parametrize("members,status,word", [
