@@ -185,17 +185,83 @@ static bool find_copy(struct making *making)
 }
 
 /* Where a network is to be is said by hints, which a site that has no zones of
- * Neutron's refuses: they have done their part. False: no memory. */
+ * Neutron's refuses: they have done their part. */
 static bool drop_hints(struct making *making)
 {
     const char *zone = making->recipe->zone;
+
+    return zone && strcmp(zone, "availability_zone_hints") == 0 &&
+           json_object_del(making->root, zone) == 0;
+}
+
+/* The name of a security group of the caller's, by its id; NULL: it is at no
+ * site, or is no id. '*ret_here': it is at the site chosen. */
+static json_t *group_named(const struct making *making, json_t *group,
+                           bool *ret_here)
+{
+    struct global_request *request = making->request;
+    const char *id = json_string_value(json_object_get(group, "name"));
+    json_t *object, *name = NULL;
+    struct ist_bytes row;
+
+    for (size_t i = 0; id && !name && i < request->n_sites; i++) {
+        const struct global_site *site = &request->sites[i];
+
+        if (!global_stale_row(request, site, "security-group", id, &row))
+            continue;
+        object = json_loadb(row.data, row.size, JSON_REJECT_DUPLICATES, NULL);
+        name = json_incref(json_object_get(object, "name"));
+        *ret_here = site == making->site;
+        json_decref(object);
+    }
+    return name;
+}
+
+/* Of groups that other sites have, those of the same name at the site chosen
+ * are meant, each once: forms fill in every group called "default". */
+static bool take_own_groups(struct making *making)
+{
+    json_t *groups = json_object_get(making->root, "security_groups");
+    json_t *seen = json_object(), *group;
+    bool is_changed = false;
+
+    for (int pass = 0; pass < 2; pass++) { /* The site's own come first. */
+        for (size_t i = 0; i < json_array_size(groups); i++) {
+            bool is_here = false;
+            json_t *name;
+
+            group = json_array_get(groups, i);
+            name = group_named(making, group, &is_here);
+            if (!json_is_string(name) || is_here != (pass == 0)) {
+                json_decref(name);
+                continue;
+            }
+            if (!is_here && json_object_get(seen, json_string_value(name))) {
+                json_array_remove(groups, i--);
+                is_changed = true;
+            } else if (!is_here) {
+                json_object_set(group, "name", name);
+                is_changed = true;
+            }
+            json_object_set_new(seen, json_string_value(name), json_true());
+            json_decref(name);
+        }
+    }
+    json_decref(seen);
+    return is_changed;
+}
+
+/* The body as the site chosen is to have it, where names alone will not do.
+ * False: no memory. */
+static bool settle_body(struct making *making)
+{
     struct ist_sb *body = &making->request->body;
+    bool is_changed = drop_hints(making);
     char *text;
 
-    if (!zone || strcmp(zone, "availability_zone_hints") != 0 ||
-        !json_object_get(making->root, zone))
+    is_changed |= take_own_groups(making);
+    if (!is_changed)
         return true;
-    json_object_del(making->root, zone);
     text = json_dumps(making->body, JSON_COMPACT);
     ist_sb_reset(body);
     ist_sb_puts(body, text ? text : "");
@@ -215,7 +281,7 @@ static void make(struct making *making, const struct global_site *site)
     }
     if (!find_copy(making))
         return;
-    if (!drop_hints(making)) {
+    if (!settle_body(making)) {
         global_request_fail(request, 500, "The hub is out of memory.");
         return;
     }

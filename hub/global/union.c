@@ -97,6 +97,17 @@ static void unite_names(struct uniting *uniting, const struct global_part *part,
 
 /* --- Zones --- */
 
+/* Of a site whose Neutron has no zones: it is one itself, for hints. */
+static void add_network_zone(json_t *list, const char *site)
+{
+    static const char *const resources[] = {"network", "router"};
+
+    for (size_t i = 0; i < IST_COUNT(resources); i++)
+        json_array_append_new(list, json_pack("{s:s, s:s, s:s}", "name", site,
+                                              "resource", resources[i], "state",
+                                              "available"));
+}
+
 static void unite_zones(struct uniting *uniting, const struct global_part *part,
                         json_t *document)
 {
@@ -109,6 +120,9 @@ static void unite_zones(struct uniting *uniting, const struct global_part *part,
     if (!collection)
         return;
     list = list_in(uniting, collection);
+    if (strcmp(collection, "availability_zones") == 0 &&
+        json_array_size(json_object_get(document, collection)) == 0)
+        add_network_zone(list, site);
     json_array_foreach(json_object_get(document, collection), i, element)
     {
         const char *member =
@@ -391,6 +405,11 @@ static const char *cut_page(struct uniting *uniting)
         collection ? json_object_get(uniting->whole, collection) : NULL;
     uint64_t max;
 
+    if (marker && *marker && json_object_get(uniting->whole, "tenant_usage")) {
+        /* It is whole on its first page: behind that there is nothing. */
+        json_object_set_new(uniting->whole, "tenant_usage", json_object());
+        return NULL;
+    }
     if (marker && *marker && list && !begin_behind(list, marker))
         return "marker not found";
     if (!limit)

@@ -70,7 +70,9 @@ struct ist_rewrite {
     bool has_colon;           /* Behind the last string. */
     bool in_list;             /* Of strings that are each such a value. */
     uint32_t swaps; /* Of the value: bit 0 the id, bit n + 1 swap n. */
-    char name[40];  /* Of the string so far, if it may be a name we know. */
+    /* Of the string so far, if it may be a name we know: the longest is that of
+     * a snapshot's project, 42 bytes. */
+    char name[48];
     size_t n_name;
     char held[IST_LINK_MAX];
     size_t n_held;

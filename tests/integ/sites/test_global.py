@@ -278,6 +278,35 @@ def test_zones(shop):
     assert {z["zoneName"] for z in zones["availabilityZoneInfo"]} == set(SITES)
 
 
+def test_networks_zones(shop):
+    """What hints may name."""
+    zones = shop.good("global", "network",
+                      "/v2.0/availability_zones")["availability_zones"]
+    assert {zone["name"] for zone in zones} == set(SITES)
+    assert {zone["resource"] for zone in zones} == {"network", "router"}
+
+
+def test_usage_ends(shop):
+    """Clients ask behind the last row until nothing comes."""
+    path = "/v2.1/os-simple-tenant-usage/{project}"
+    version = {"OpenStack_API_Version": "compute 2.40"}
+    usage = shop.good("global", "compute", path, **version)["tenant_usage"]
+    own = [shop.good(site, "compute", path, **version)["tenant_usage"]
+           for site in SITES]
+    assert len(usage["server_usages"]) == sum(
+        len(site["server_usages"]) for site in own) > 3
+    last = usage["server_usages"][-1]["instance_id"]
+    assert shop.good("global", "compute", path + "?marker=" + last,
+                     **version) == {"tenant_usage": {}}
+
+
+def test_a_snapshots_project_is_the_hubs(shop):
+    name = "os-extended-snapshot-attributes:project_id"
+    for region in ("global", "hkg"):
+        rows = shop.rows(region, "snapshots")
+        assert rows and {row[name] for row in rows} == {shop.project}
+
+
 def test_limits_are_sums(shop):
     def absolute(region):
         return shop.good(region, "compute", "/v2.1/limits")["limits"][
@@ -504,6 +533,20 @@ def test_spread(shop):
             shop, "global", flavorRef="m1.nano", imageRef=at["hkg"],
             networks="none", version="2.37") as one:
         assert site_of(shop, one) == [min(used, key=used.get)]
+
+
+def test_groups_of_every_site(shop):
+    """As forms fill them in: each site has a group called default."""
+    groups = [row["id"] for row in shop.rows("global", "security-groups")
+              if row["name"] == "default"]
+    assert len(groups) == len(SITES)
+    with server(shop, "global", flavorRef="m1.nano", availability_zone="lon",
+                imageRef=image(shop, "lon"),
+                networks=[{"uuid": network(shop, "lon")}],
+                security_groups=[{"name": one} for one in groups]) as one:
+        active(shop, one)
+        row = shop.good("global", "compute", "/v2.1/servers/" + one)["server"]
+        assert row["security_groups"] == [{"name": "default"}]
 
 
 def test_a_client_that_leaves_makes_nothing(shop, healed):

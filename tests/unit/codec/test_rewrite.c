@@ -154,6 +154,8 @@ static void test_swaps(void **state)
     };
 
     (void) state;
+    expect("{\"os-extended-snapshot-attributes:project_id\":\"" HERE "\"}",
+           "{\"os-extended-snapshot-attributes:project_id\":\"" THERE "\"}");
     expect("{\"availability_zone\": \"nova\", \"zones\": \"ssd\"}",
            "{\"availability_zone\": \"hkg\", \"zones\": \"hkg-ssd\"}");
     expect("{\"zones\": [\"nova\", \"x\" ,\"ssd\"], \"y\": [\"nova\"]}",
