@@ -22,6 +22,7 @@ struct projects {
     struct os_login login;
     struct ist_timer again;
     size_t next;
+    bool is_logging_in; /* Until on_login(), not only until it is finished. */
     bool is_closing, is_news, is_lacking; /* The last two: of this round. */
     void (*changed)(void *);
     void *changed_arg;
@@ -134,6 +135,7 @@ static void on_login(struct ist_op *op)
     struct projects *projects = IST_CONTAINER(login, struct projects, login);
     const struct project *row = &projects->rows[projects->next++];
 
+    projects->is_logging_in = false;
     if (projects->is_closing) {
         close_if_free(projects);
         return;
@@ -151,6 +153,7 @@ static void resolve_next(struct projects *projects)
            project_of(&projects->rows[projects->next])[0])
         projects->next++;
     if (projects->next < projects->n) {
+        projects->is_logging_in = true;
         ist_op_prepare(&projects->login.op, projects->loop, NULL, 0, on_login);
         os_login_start(projects->rows[projects->next].cloud, &projects->login);
         return;
@@ -318,7 +321,7 @@ static void close_rows(struct projects *projects)
 static void close_if_free(struct projects *projects)
 {
     if (projects->is_closing && projects->n_held == 0 &&
-        !ist_op_active(&projects->login.op))
+        !projects->is_logging_in)
         close_rows(projects);
 }
 
@@ -346,10 +349,9 @@ void projects_close(struct projects *projects, void (*closed)(void *),
     projects->arg = arg;
     projects->is_closing = true;
     ist_timer_disarm(&projects->again);
-    if (ist_op_active(&projects->login.op))
+    if (projects->is_logging_in)
         ist_op_cancel(&projects->login.op, -ECANCELED);
-    else
-        close_if_free(projects);
+    close_if_free(projects);
 }
 
 struct projects *projects_open(struct ist_loop *loop, struct ist_http *http,

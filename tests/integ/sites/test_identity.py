@@ -656,3 +656,15 @@ def test_projects_are_read_again(healed):
     rig.wait_for(lambda: regions_of(text) == {"global", "hkg", "lon"}, 15,
                  "lon to be in the catalog")
     assert by(text, "lon", "compute", "/v2.1/servers")[0] == 200
+
+
+def test_read_again_and_again(healed):
+    """At every moment of the logins that follow: nothing is lost of it."""
+    agent = rig.agent("lon")
+    pid = agent.pid()
+    for i in range(60):
+        agent.signal(signal.SIGHUP)
+        time.sleep(0.01 * (i % 12))
+    time.sleep(2)
+    assert agent.pid() == pid
+    assert by(token()[0], "lon", "compute", "/v2.1/servers")[0] == 200
