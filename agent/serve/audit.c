@@ -2,11 +2,9 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "codec/file.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <string.h>
-#include <unistd.h>
 
 static void put(struct ist_sb *out, const char *name, const char *text,
                 size_t len)
@@ -24,32 +22,13 @@ static void put_text(struct ist_sb *out, const char *name, const char *text)
 
 /* --- To the disk --- */
 
-static int append(int fd, const char *data, size_t size)
-{
-    while (size > 0) {
-        ssize_t n = write(fd, data, size);
-
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n < 0)
-            return -errno;
-        data += n;
-        size -= (size_t) n;
-    }
-    return fdatasync(fd) ? -errno : 0;
-}
-
 /* In the pool. */
 static int write_lines(struct ist_work *work)
 {
     struct serve_audit *audit = IST_CONTAINER(work, struct serve_audit, work);
-    int fd = open(audit->path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0600);
-    int rc =
-        fd < 0 ? -errno : append(fd, audit->writing.data, audit->writing.len);
 
-    if (fd >= 0 && close(fd) && rc == 0)
-        rc = -errno;
-    return rc;
+    return ist_file_append(audit->path, audit->writing.data,
+                           audit->writing.len);
 }
 
 static void write_next(struct serve_audit *audit);

@@ -6,7 +6,6 @@
 
 #include <errno.h>
 #include <string.h>
-#include <strings.h>
 
 #define ARENA_MAX (4U << 20)   /* A frame, or the call. */
 #define KEPT_MAX  (128U << 10) /* The answer's headers. */
@@ -103,15 +102,6 @@ void facade_ask_fini(struct facade_ask *ask)
     ist_sb_fini(&ask->text);
     ist_arena_fini(&ask->arena);
     ist_arena_fini(&ask->kept);
-}
-
-const char *facade_ask_header(const struct facade_ask *ask, const char *name)
-{
-    for (size_t i = 0; i < ask->n_headers; i++) {
-        if (strcasecmp(ask->headers[i]->name, name) == 0)
-            return ask->headers[i]->value;
-    }
-    return NULL;
 }
 
 int facade_ask_outcome(const struct facade_ask *ask, char *ret_text)

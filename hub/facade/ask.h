@@ -35,9 +35,6 @@ void facade_ask_start(struct facade_ask *);
 /* Frees; safe on a zeroed one. */
 void facade_ask_fini(struct facade_ask *);
 
-/* A header of the answer, any case; NULL: it has none. */
-const char *facade_ask_header(const struct facade_ask *, const char *name);
-
 /* With rc not 0: what clients are told, see outcome.h. */
 int facade_ask_outcome(const struct facade_ask *, char *ret_text);
 

@@ -20,11 +20,10 @@ struct known {
     /* Asking it. */
     struct desk_call call;
     struct ist_arena arena;
-    bool is_asking, is_writing;
+    bool is_asking;
     uint64_t again_ms; /* Not before; loop time. */
     uint8_t asked_digest[32];
     Isthmus__V1__SiteMappings told; /* In the arena. */
-    struct facade_keep_write write;
     RB_ENTRY(known) node;
 };
 
@@ -129,21 +128,6 @@ static void is_done(struct known *known)
 {
     known->owner->n_busy--;
     ist_arena_fini(&known->arena);
-    facade_keep_write_fini(&known->write);
-}
-
-static void on_kept(struct ist_op *op)
-{
-    struct ist_write *write = IST_CONTAINER(op, struct ist_write, op);
-    struct facade_keep_write *put =
-        IST_CONTAINER(write, struct facade_keep_write, write);
-    struct known *known = IST_CONTAINER(put, struct known, write);
-
-    if (op->rc)
-        ist_log_warn("facade", "the projects of a site are not kept: %s",
-                     op->err.text);
-    known->is_writing = false;
-    is_done(known);
 }
 
 static void keep(struct known *known)
@@ -151,10 +135,7 @@ static void keep(struct known *known)
     uint8_t key[FACADE_KEY_BYTES] = {0};
 
     memcpy(key, known->uid.b, sizeof(known->uid.b));
-    known->is_writing = true;
-    ist_op_prepare(&known->write.write.op, known->owner->loop, NULL, 0,
-                   on_kept);
-    facade_keep_put(known->owner->keep, &known->write, key, &known->told);
+    facade_keep_note(known->owner->keep, key, &known->told);
 }
 
 static int on_frame(struct desk_call *call, const Isthmus__V1__Reply *reply)
@@ -186,6 +167,7 @@ static void on_called(struct ist_op *op)
         (ProtobufCBinaryData){sizeof(known->asked_digest), known->asked_digest};
     take(known, &known->told);
     keep(known);
+    is_done(known);
 }
 
 static void ask(struct known *known, struct sites_site *site)
@@ -216,7 +198,7 @@ void facade_mappings_site_changed(struct facade_mappings *all,
     if (!all || !(changes & SITES_CHANGE_HEARD))
         return;
     known = find_or_add(all, &site->peer.uid);
-    if (!known || known->is_asking || known->is_writing ||
+    if (!known || known->is_asking ||
         memcmp(known->digest, site->projects_digest, sizeof(known->digest)) ==
             0 ||
         ist_loop_now(all->loop) < known->again_ms)

@@ -18,7 +18,7 @@ extern const struct facade_keep_kind facade_mapping_kind;
 /* All borrowed until freed. NULL: no memory. */
 struct facade_mappings *facade_mappings_new(struct ist_loop *, struct desk *,
                                             struct facade_keep *);
-/* NULL is fine. No call or write may be under way. */
+/* NULL is fine. No call may be under way. */
 struct facade_mappings *facade_mappings_free(struct facade_mappings *);
 bool facade_mappings_busy(const struct facade_mappings *);
 

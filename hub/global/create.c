@@ -154,9 +154,7 @@ static void on_made(struct ist_op *op)
         return;
     }
     note_made(making);
-    facade_ask_reply(ask, request->http);
-    request->http = NULL;
-    global_request_end(request);
+    global_request_pass(request, ask);
 }
 
 /* False: it is answered, for the site has no such image. */

@@ -71,13 +71,11 @@ static void on_shown(struct ist_op *op)
                           JSON_REJECT_DUPLICATES, NULL);
     json_object_foreach(document, name, object) global_names_show(object);
     if (document && ask->status == 200) {
-        global_request_reply_json(request, 200, document);
+        global_request_reply_json(request, 200, NULL, 0, document);
         return;
     }
     json_decref(document);
-    facade_ask_reply(ask, request->http);
-    request->http = NULL;
-    global_request_end(request);
+    global_request_pass(request, ask);
 }
 
 static void show(struct global_request *request,

@@ -1,7 +1,6 @@
 #include "global/gather.h"
 
 #include "base/parse.h"
-#include "global/names.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -150,8 +149,6 @@ static void ask(struct global_part *part)
                             .http = request->http,
                             .max = GLOBAL_ANSWER_MAX};
     ask->asked.target = gather->target;
-    if (gather->is_renamed)
-        global_names_add(request, &ask->asked, NULL, NULL);
     ist_op_prepare(&ask->op, gather->op.loop, &gather->op, 0, on_asked);
     facade_ask_start(ask);
 }
@@ -187,9 +184,11 @@ void global_gather_start(struct global_gather *gather)
         return;
     }
     for (size_t i = 0; i < request->n_sites; i++) {
-        if (&request->sites[i] != gather->except)
-            gather->parts[gather->n_parts++] = (struct global_part){
-                .gather = gather, .site = &request->sites[i]};
+        const struct global_site *site = &request->sites[i];
+
+        if (gather->only ? site == gather->only : site != gather->except)
+            gather->parts[gather->n_parts++] =
+                (struct global_part){.gather = gather, .site = site};
     }
     gather->n_waiting = gather->n_parts + 1;
     for (size_t i = 0; i < gather->n_parts; i++)
@@ -204,16 +203,6 @@ void global_gather_fini(struct global_gather *gather)
             facade_ask_fini(&gather->parts[i].ask);
     }
     gather->n_parts = 0;
-}
-
-size_t global_gather_count(const struct global_gather *gather,
-                           enum global_part_state state)
-{
-    size_t n = 0;
-
-    for (size_t i = 0; i < gather->n_parts; i++)
-        n += gather->parts[i].state == state;
-    return n;
 }
 
 void global_gather_note(const struct global_gather *gather, struct ist_sb *out)

@@ -37,13 +37,13 @@ struct global_gather {
     const char *method; /* NULL: GET. */
     const char *body;
     size_t body_size;
-    const struct global_site *except; /* Not asked, and no part; or NULL. */
+    /* That one alone; all but that one. NULL: all. */
+    const struct global_site *only, *except;
     /* So old an answer may be; 0: it is asked for. What is remembered is one
      * project's, of one microversion. */
     uint64_t fresh_ms;
     bool is_remembered; /* Answers are, and stand for a site that is away. */
     bool is_common;     /* What is remembered is the same for everybody. */
-    bool is_renamed;    /* As names.h has it. */
 
     struct global_part *parts; /* In the order of the request's sites. */
     size_t n_parts;
@@ -56,8 +56,6 @@ void global_gather_start(struct global_gather *);
 /* Safe on a zeroed one. */
 void global_gather_fini(struct global_gather *);
 
-size_t global_gather_count(const struct global_gather *,
-                           enum global_part_state);
 /* The header that says what became of each site. */
 void global_gather_note(const struct global_gather *, struct ist_sb *out);
 /* None gave what was asked for: the status that all share who answered, or all

@@ -8,8 +8,7 @@
 struct pairing {
     struct global_gather first, rest;
     struct global_request *request;
-    size_t n_sites; /* Of the request, while only the first is asked. */
-    char *body;     /* Of 'rest'; owned. */
+    char *body; /* Of 'rest'; owned. */
 };
 
 static void pairing_free(void *work)
@@ -22,19 +21,10 @@ static void pairing_free(void *work)
     free(pairing);
 }
 
-/* Answers with a site's own answer. */
-static void reply(struct global_request *request,
-                  const struct global_part *part)
-{
-    facade_ask_reply(&part->ask, request->http);
-    request->http = NULL;
-    global_request_end(request);
-}
-
 static void fail(struct global_request *request, const struct global_part *part)
 {
     if (part->state == GLOBAL_ANSWERED)
-        reply(request, part);
+        global_request_pass(request, &part->ask);
     else
         global_request_fail(request, part->outcome ? part->outcome : 503, "%s",
                             part->why);
@@ -95,13 +85,12 @@ static void on_rest(struct ist_op *op)
 
     request->running = NULL;
     for (size_t i = 0; i < rest->n_parts; i++) {
-        /* It was there before: the name is taken, but not by this key. */
         if (is_good(&rest->parts[i]))
             continue;
         fail(request, &rest->parts[i]);
         return;
     }
-    reply(request, &pairing->first.parts[0]);
+    global_request_pass(request, &pairing->first.parts[0].ask);
 }
 
 /* What the others are asked: the same, with the key that was made. */
@@ -130,7 +119,6 @@ static void on_first(struct ist_op *op)
     struct global_request *request = pairing->request;
 
     request->running = NULL;
-    request->n_sites = pairing->n_sites;
     if (global_request_is_over(request, op))
         return;
     if (!is_good(&first->parts[0])) {
@@ -139,7 +127,7 @@ static void on_first(struct ist_op *op)
     }
     pairing->body = body_with_key(request, &first->parts[0]);
     if (!pairing->body) {
-        reply(request, &first->parts[0]);
+        global_request_pass(request, &first->parts[0].ask);
         return;
     }
     pairing->rest.except = &request->sites[0];
@@ -175,8 +163,7 @@ static void begin(struct global_request *request)
                             "be reached. Nothing was done.");
     } else if (strcmp(method, "POST") == 0) {
         /* The first alone; the others wait for what it makes. */
-        pairing->n_sites = request->n_sites;
-        request->n_sites = 1;
+        pairing->first.only = &request->sites[0];
         gather(pairing, &pairing->first, method, ist_sb_text(&request->body),
                on_first);
     } else {

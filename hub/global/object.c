@@ -160,9 +160,7 @@ static void on_shown(struct ist_op *op)
 
     request->running = NULL;
     if (op->rc == 0) {
-        facade_ask_reply(ask, request->http);
-        request->http = NULL;
-        global_request_end(request);
+        global_request_pass(request, ask);
         return;
     }
     status = facade_ask_outcome(ask, why);

@@ -117,6 +117,7 @@ void global_request_reply(struct global_request *request, int status,
 }
 
 void global_request_reply_json(struct global_request *request, int status,
+                               const struct ist_httpd_header *more, size_t n,
                                json_t *document)
 {
     char *text = document ? json_dumps(document, JSON_COMPACT) : NULL;
@@ -129,7 +130,14 @@ void global_request_reply_json(struct global_request *request, int status,
         out.rc = -ENOMEM;
     free(text);
     json_decref(document);
-    global_request_reply(request, status, NULL, 0, &out);
+    global_request_reply(request, status, more, n, &out);
+}
+
+void global_request_pass(struct global_request *request,
+                         const struct facade_ask *ask)
+{
+    facade_ask_reply(ask, take_http(request));
+    global_request_end(request);
 }
 
 struct facade_asked global_request_asked(struct global_request *request,

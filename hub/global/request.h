@@ -78,7 +78,12 @@ void global_request_reply(struct global_request *, int status,
                           const struct ist_httpd_header *, size_t n,
                           struct ist_sb *text);
 /* The same of a document, whose reference is taken; NULL: no memory. */
-void global_request_reply_json(struct global_request *, int status, json_t *);
+void global_request_reply_json(struct global_request *, int status,
+                               const struct ist_httpd_header *, size_t n,
+                               json_t *);
+
+/* Answers with the site's own answer, and ends. */
+void global_request_pass(struct global_request *, const struct facade_ask *);
 
 /* Hands the request to one site, target and swaps as in 'asked'; its body goes
  * on as it comes. Ends it. */

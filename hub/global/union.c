@@ -496,12 +496,24 @@ static void fail(struct uniting *uniting)
     const struct global_part *part = refusal(&uniting->gather, status);
 
     if (part) {
-        facade_ask_reply(&part->ask, request->http);
-        request->http = NULL;
-        global_request_end(request);
+        global_request_pass(request, &part->ask);
     } else {
         global_request_fail(request, status, "%s", why);
     }
+}
+
+static void reply(struct uniting *uniting)
+{
+    struct global_request *request = uniting->request;
+    struct ist_httpd_header sites = {"X-Isthmus-Sites", NULL};
+    struct ist_sb note;
+
+    ist_sb_init(&note, 0);
+    global_gather_note(&uniting->gather, &note);
+    sites.value = ist_arena_strdup(&request->http->arena, ist_sb_text(&note));
+    ist_sb_fini(&note);
+    global_request_reply_json(request, 200, &sites, 1,
+                              json_incref(uniting->whole));
 }
 
 static void on_gathered(struct ist_op *op)
@@ -522,7 +534,7 @@ static void on_gathered(struct ist_op *op)
         global_request_fail(request, 400, "Invalid input: %s.", wrong);
         return;
     }
-    global_request_reply_json(request, 200, json_incref(uniting->whole));
+    reply(uniting);
 }
 
 static void begin(struct global_request *request)

@@ -247,7 +247,7 @@ static void on_shown(struct ist_op *op)
             status = 300;
     }
     if (document)
-        global_request_reply_json(request, status, document);
+        global_request_reply_json(request, status, NULL, 0, document);
     else
         global_request_fail(request, status, "%s", why);
 }

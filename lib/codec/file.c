@@ -135,6 +135,18 @@ static int write_all(int fd, const char *data, size_t size)
     return 0;
 }
 
+int ist_file_append(const char *path, const void *data, size_t size)
+{
+    int fd = open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0600);
+    int rc = fd < 0 ? -errno : write_all(fd, data, size);
+
+    if (rc == 0 && fdatasync(fd))
+        rc = -errno;
+    if (fd >= 0 && close(fd) && rc == 0)
+        rc = -errno;
+    return rc;
+}
+
 /* A rename is on disk when its directory is. */
 static int sync_dir(const char *path)
 {

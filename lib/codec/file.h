@@ -34,6 +34,10 @@ int ist_file_read(const char *path, enum ist_file_care care, struct ist_sb *ret,
 int ist_file_write(const char *path, enum ist_file_care care, const void *data,
                    size_t size, struct ist_err *err);
 
+/* Appends to a file of ours alone (0600), made if it is not there; on the disk
+ * when it returns. 0 or -errno. */
+int ist_file_append(const char *path, const void *data, size_t size);
+
 /* Makes a directory of mode 0700, or accepts the one that is there if nobody
  * else owns or may write it. Parents must exist. */
 int ist_file_mkdir(const char *path, struct ist_err *err);

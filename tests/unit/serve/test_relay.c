@@ -47,7 +47,7 @@ static void prepare(struct box *box, struct word *word, const char *method,
     word->assertion.body_hash = (ProtobufCBinaryData){32, word->hash};
 }
 
-static void say(struct box *box, struct word *word)
+static void sign(struct word *word)
 {
     size_t size;
     uint8_t *bytes = ist_pack(&word->assertion, &word->arena, &size);
@@ -57,6 +57,11 @@ static void say(struct box *box, struct word *word)
     word->relay.assertion = (ProtobufCBinaryData){size, bytes};
     word->relay.signature =
         (ProtobufCBinaryData){crypto_sign_BYTES, word->signature};
+}
+
+static void say(struct box *box, struct word *word)
+{
+    sign(word);
     word->call.what_case = ISTHMUS__V1__CALL__WHAT_RELAY;
     word->call.relay = &word->relay;
     ask(box, &word->call);
@@ -560,14 +565,8 @@ static void prepare_list(struct box *box, struct word *word, char **role)
 static void say_list(struct box *box, struct word *word, const char *kind)
 {
     Isthmus__V1__List list = ISTHMUS__V1__LIST__INIT;
-    size_t size;
-    uint8_t *bytes = ist_pack(&word->assertion, &word->arena, &size);
 
-    ist_statement_sign(IST_STATEMENT_ASSERTION, bytes, size,
-                       word->signer->signing_secret, word->signature);
-    word->relay.assertion = (ProtobufCBinaryData){size, bytes};
-    word->relay.signature =
-        (ProtobufCBinaryData){crypto_sign_BYTES, word->signature};
+    sign(word);
     list.kind = (char *) (uintptr_t) kind;
     list.limit = 10;
     list.window = 10;
