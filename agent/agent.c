@@ -18,6 +18,7 @@
 #include "os/cloud.h"
 #include "policy/policy.h"
 #include "serve/audit.h"
+#include "serve/bulk.h"
 #include "serve/command.h"
 #include "serve/serve.h"
 
@@ -86,6 +87,7 @@ struct agent {
     struct feed *feed;     /* NULL: it is not enabled. */
     struct notify *events; /* NULL: none are listened to. */
     struct serve serve;
+    struct serve_bulk bulk;
     struct serve_commands commands;
     struct agent_metrics metrics;
 
@@ -287,7 +289,9 @@ static const struct ist_bus_events bus_events = {
 };
 
 /* What the configuration leaves open comes with the hub's bundle. */
-static struct ist_bus *open_bus(struct agent *agent, struct ist_err *err)
+static struct ist_bus *open_bus(struct agent *agent, bool is_joint,
+                                const struct ist_bus_events *events,
+                                void *owner, struct ist_err *err)
 {
     struct ist_amqp_conf conf = agent->bus_conf;
     char name[64];
@@ -300,8 +304,16 @@ static struct ist_bus *open_bus(struct agent *agent, struct ist_err *err)
         conf.certificate = agent->keys.bus_certificate;
     if (!conf.key)
         conf.key = agent->keys.bus_key;
-    snprintf(name, sizeof(name), "isthmus-agent %s", agent->conf.site);
-    return ist_amqp_new(&agent->loop, &conf, name, &bus_events, agent, err);
+    conf.joint = is_joint;
+    snprintf(name, sizeof(name), "isthmus-agent %s%s", agent->conf.site,
+             is_joint ? " bulk" : "");
+    return ist_amqp_new(&agent->loop, &conf, name, events, owner, err);
+}
+
+static struct ist_bus *dial_bulk(void *arg, const struct ist_bus_events *events,
+                                 void *owner, struct ist_err *err)
+{
+    return open_bus(arg, true, events, owner, err);
 }
 
 static void on_heard(void *arg)
@@ -353,6 +365,7 @@ static bool say_goodbye(void *arg)
     if (agent->bus->is_up)
         serve_presence(&agent->serve, true);
     serve_stop(&agent->serve);
+    serve_bulk_stop(&agent->bulk);
     serve_commands_stop(&agent->commands);
     if (agent->events)
         notify_close(IST_TAKE(agent->events), on_events_closed, agent);
@@ -366,8 +379,9 @@ static bool answers_over(void *arg)
     struct agent *agent = arg;
 
     if (agent->serve.n_open || agent->commands.n_open || !agent->page_closed ||
-        !agent->events_closed || serve_audit_busy(&agent->audit) ||
-        ist_op_active(&agent->warm_up.op) || keys_busy(&agent->keys))
+        !agent->events_closed || !serve_bulk_is_closed(&agent->bulk) ||
+        serve_audit_busy(&agent->audit) || ist_op_active(&agent->warm_up.op) ||
+        keys_busy(&agent->keys))
         return false;
     agent->serve.feed = NULL;
     if (agent->feed)
@@ -500,13 +514,14 @@ static int open_serve(struct agent *agent, struct ist_err *err)
     char path[512];
     int rc;
 
-    agent->bus = open_bus(agent, err);
+    agent->bus = open_bus(agent, false, &bus_events, agent, err);
     if (!agent->bus)
         return err->code;
     serve_init(&agent->serve, &agent->loop, agent->bus, &agent->keys.own.self,
                &agent->keys.hub, agent->cloud, agent->policy, agent->conf.site,
                &agent->serve_conf);
     agent->serve.projects = agent->projects;
+    serve_bulk_init(&agent->bulk, &agent->serve, dial_bulk, agent);
     rc = snprintf(path, sizeof(path), "%s/audit.log", agent->conf.state);
     if (rc < 0 || (size_t) rc >= sizeof(path))
         return ist_err_set(err, -ENAMETOOLONG, "state: the path is too long");

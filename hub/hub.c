@@ -69,7 +69,7 @@ struct hub {
 
     struct admin_home home;
     struct sites *sites;
-    struct ist_bus *bus;
+    struct ist_bus *bus, *bulk;
     struct desk desk;
     char tree_path[PATH_MAX];
     struct ist_tree *tree;
@@ -94,7 +94,7 @@ struct hub {
 
     struct ist_daemon daemon;
     struct ist_timer rescan;
-    bool http_closed, intake_closed, bus_closed, sites_closed;
+    bool http_closed, intake_closed, bus_closed, bulk_closed, sites_closed;
 };
 
 #define HUB_TABLES(h)                                                          \
@@ -228,6 +228,26 @@ static void on_drained(struct ist_bus *bus)
     facade_drained(&hub->facade);
 }
 
+static void on_bulk_down(struct ist_bus *bus, const struct ist_err *err)
+{
+    struct hub *hub = bus->owner;
+
+    ist_log_warn("hub", "lost the bus for large bodies, trying again: %s",
+                 err->text);
+    desk_bulk_down(&hub->desk);
+}
+
+static void on_bulk_closed(struct ist_bus *bus)
+{
+    ((struct hub *) bus->owner)->bulk_closed = true;
+}
+
+static const struct ist_bus_events bulk_events = {
+    .drained = on_drained,
+    .down = on_bulk_down,
+    .closed = on_bulk_closed,
+};
+
 static const struct ist_bus_events bus_events = {
     .drained = on_drained,
     .up = on_up,
@@ -321,6 +341,7 @@ static bool intake_over(void *arg)
     hub->view = view_free(hub->view);
     hub->tree = ist_tree_free(hub->tree);
     desk_fini(&hub->desk);
+    ist_bus_close(hub->bulk);
     ist_bus_close(hub->bus);
     return true;
 }
@@ -329,8 +350,9 @@ static bool bus_over(void *arg)
 {
     struct hub *hub = arg;
 
-    if (!hub->bus_closed)
+    if (!hub->bus_closed || !hub->bulk_closed)
         return false;
+    hub->bulk = ist_bus_free(hub->bulk);
     hub->bus = ist_bus_free(hub->bus);
     sites_close(IST_TAKE(hub->sites), on_sites_closed);
     return true;
@@ -386,6 +408,12 @@ static int open_bus(struct hub *hub, struct ist_err *err)
         return err->code;
     desk_init(&hub->desk, &hub->loop, hub->bus, hub->sites,
               &hub->home.keys.self, hub->home.word, &hub->desk_conf);
+    conf.joint = true;
+    snprintf(name, sizeof(name), "isthmus-hub %s bulk", hub->home.word);
+    hub->bulk = ist_amqp_new(&hub->loop, &conf, name, &bulk_events, hub, err);
+    if (!hub->bulk)
+        return err->code;
+    desk_bulk_init(&hub->desk, hub->bulk);
     return 0;
 }
 

@@ -9,6 +9,7 @@ static void collect_desk(struct hub_metrics *m)
     ist_metric_set(&m->calls, (double) counts->calls);
     ist_metric_set(&m->calls_open, (double) m->desk->n_open);
     ist_metric_set(&m->frames, (double) counts->frames);
+    ist_metric_set(&m->bulk, (double) counts->bulk);
     ist_metric_set(&m->late, (double) counts->late);
     ist_metric_set(&m->broken, (double) counts->broken);
     ist_metric_set(&m->presences, (double) counts->presences);
@@ -184,6 +185,10 @@ static const struct {
      IST_GAUGE("isthmus_hub_calls_open", "Calls that wait for a site.")},
     {N(frames), IST_COUNTER("isthmus_hub_frames_total",
                             "Frames of answers taken from sites.")},
+    {N(bulk),
+     IST_COUNTER("isthmus_hub_bulk_messages_total",
+                 "Pieces of large bodies that went or came on the connection "
+                 "of their own.")},
     {N(late), IST_COUNTER("isthmus_hub_frames_late_total",
                           "Frames for calls that were over already.")},
     {N(broken),

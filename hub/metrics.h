@@ -27,7 +27,7 @@ struct hub_metrics {
     const struct noc *noc;
     const struct webhooks *webhooks; /* All borrowed. */
 
-    struct ist_metric calls, calls_open, frames, late, broken, presences,
+    struct ist_metric calls, calls_open, frames, bulk, late, broken, presences,
         refused, sites_known, site_up, site_seen, site_offset, bus_up,
         bus_connects, bus_sent, bus_delivered, bus_dropped, requests_open,
         view_rows, view_lag, feed_messages, feed_entries, feed_doubles,

@@ -26,7 +26,6 @@
 #define FRAME_BYTES (256U * 1024)      /* Of records in one frame, about. */
 #define FRAME_MAX   (4U * 1024 * 1024) /* Rewritten: a frame and one more. */
 #define TIMEOUT_MAX 60000U
-#define WORD_MAX    32U
 
 static int answer_cmp(struct serve_answer *a, struct serve_answer *b)
 {
@@ -618,6 +617,8 @@ static void on_answered(struct ist_op *op)
 
     RB_REMOVE(serve_answers, &answer->serve->answers, answer);
     answer->serve->n_open--;
+    if (!serve_relay_is_bulk(answer->relay))
+        answer->serve->small_ended_ms = ist_loop_now(answer->serve->loop);
     os_list_fini(&answer->list);
     os_show_fini(&answer->show);
     os_probe_fini(&answer->probe);
@@ -637,14 +638,6 @@ static void on_cancel(struct ist_op *op)
 
     if (answer->is_ready)
         ist_op_finish(op, -ECANCELED);
-}
-
-static bool is_word(const char *word)
-{
-    size_t len = strlen(word);
-
-    return len > 0 && len <= WORD_MAX &&
-           strspn(word, "abcdefghijklmnopqrstuvwxyz0123456789-") == len;
 }
 
 static const struct serve_verb *find_verb(const Isthmus__V1__Call *call)
@@ -795,7 +788,7 @@ void serve_answer_start(struct serve *serve, const struct ist_letter *letter)
     ist_arena_init(&answer->frame, FRAME_MAX);
     answer->call = ist_unpack(&isthmus__v1__call__descriptor, &answer->arena,
                               letter->body, letter->body_size);
-    if (!answer->call || !is_word(answer->call->reply_word) ||
+    if (!answer->call || !serve_is_word(answer->call->reply_word) ||
         answer->call->timeout_ms == 0 ||
         serve_answer_find(serve, &letter->op)) {
         serve->counts.refused[IST_SEAL_BODY]++;

@@ -7,7 +7,9 @@
 #include "serve/relay.h"
 
 #include "base/log.h"
+#include "base/parse.h"
 #include "codec/rewrite.h"
+#include "serve/bulk.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -28,7 +30,11 @@ struct serve_relay {
     struct os_exchange exchange;
     uint64_t idle_ms;
     struct ist_timer idle, gather;
-    bool is_late; /* Nothing has moved for idle_ms. */
+    bool is_late;           /* Nothing has moved for idle_ms. */
+    struct serve_seat seat; /* On the way of large bodies. */
+    bool is_lost;           /* It broke with something of ours on it. */
+    bool is_bulk;           /* It has a large body, whichever way it goes. */
+    uint64_t next_ms;       /* As such: no piece before that. */
 
     /* Down: the answer. */
     Isthmus__V1__RelayHead *head; /* In the arena; NULL: not come yet. */
@@ -44,6 +50,7 @@ struct serve_relay {
     size_t up_at;
     uint32_t up_index; /* Of the next piece. */
     bool up_whole, up_waits;
+    bool by_bulk;     /* It comes on the way of large bodies. */
     uint64_t up_open; /* Bytes that the hub may still send. */
     uint32_t up_owed; /* To be granted with the next frame. */
 };
@@ -95,6 +102,14 @@ bool serve_relay_look(struct serve_answer *answer, struct serve_asked *ret)
                                 ret);
 }
 
+static void say_lost(struct serve_relay *relay)
+{
+    serve_answer_refuse(relay->answer, ISTHMUS__V1__FAILURE__CODE__UNREACHABLE,
+                        "the site's connection for large bodies broke");
+    relay->answer->failure.retryable = true;
+    serve_answer_pump(relay->answer);
+}
+
 /* Sending */
 
 static void take_again(struct serve_relay *relay)
@@ -123,6 +138,13 @@ static bool is_news(const struct serve_relay *relay, size_t n, bool last)
            (relay->head && !relay->head_sent);
 }
 
+/* A large body takes what the machine and the line have; what somebody waits
+ * for goes first. */
+static bool stands_back(const struct serve_relay *relay)
+{
+    return relay->is_bulk && serve_is_asked(relay->answer->serve);
+}
+
 /* One frame; false: no more of them now. */
 static bool send_frame(struct serve_relay *relay)
 {
@@ -136,13 +158,16 @@ static bool send_frame(struct serve_relay *relay)
     if (n > CHUNK)
         n = CHUNK;
     reply.last = relay->is_whole && n == left;
-    if (!is_news(relay, n, reply.last))
+    if (!is_news(relay, n, reply.last) || relay->seat.state == SERVE_SEAT_WAITS)
         return false;
     if (!relay->head_sent)
         reply.head = relay->head;
     reply.data = (ProtobufCBinaryData){
         n, n ? (uint8_t *) relay->out.data + relay->out_at : NULL};
     reply.granted = relay->up_owed;
+    if (stands_back(relay) && reply.granted > CHUNK)
+        reply.granted = CHUNK;
+    reply.by_bulk = relay->by_bulk && relay->up_owed;
     rc = serve_stream_send(&answer->stream, &reply);
     if (rc == -EAGAIN) {
         answer->is_stalled = true;
@@ -155,28 +180,52 @@ static bool send_frame(struct serve_relay *relay)
     relay->head_sent |= reply.head != NULL;
     relay->out_at += n;
     relay->granted -= n;
-    relay->up_open += relay->up_owed;
-    relay->up_owed = 0;
+    relay->up_open += reply.granted;
+    relay->up_owed -= reply.granted;
     if (reply.last)
         ist_op_finish(&answer->op, 0);
     return !reply.last;
+}
+
+static void on_gathered(struct ist_timer *timer)
+{
+    serve_relay_pump(IST_CONTAINER(timer, struct serve_relay, gather));
+}
+
+static bool is_due(struct serve_relay *relay)
+{
+    struct ist_loop *loop = relay->answer->serve->loop;
+
+    if (!stands_back(relay) || ist_loop_now(loop) >= relay->next_ms)
+        return true;
+    ist_timer_arm(&relay->gather, loop, relay->next_ms, on_gathered);
+    return false;
+}
+
+/* After a frame: is that all for now? */
+static bool hold_back(struct serve_relay *relay)
+{
+    struct serve *serve = relay->answer->serve;
+
+    if (!stands_back(relay) || serve->conf.bulk_yield_ms == 0)
+        return false;
+    relay->next_ms = ist_loop_now(serve->loop) + serve->conf.bulk_yield_ms;
+    ist_timer_arm(&relay->gather, serve->loop, relay->next_ms, on_gathered);
+    return true;
 }
 
 void serve_relay_pump(struct serve_relay *relay)
 {
     if (relay->answer->op.state != IST_OP_RUNNING)
         return;
+    if (!is_due(relay))
+        return;
     ist_timer_disarm(&relay->gather);
-    while (send_frame(relay))
+    while (send_frame(relay) && !hold_back(relay))
         ;
     forget_sent(relay);
     if (relay->answer->op.state == IST_OP_RUNNING)
         take_again(relay);
-}
-
-static void on_gathered(struct ist_timer *timer)
-{
-    serve_relay_pump(IST_CONTAINER(timer, struct serve_relay, gather));
 }
 
 static void soon(struct serve_relay *relay)
@@ -191,6 +240,62 @@ void serve_relay_credit(struct serve_relay *relay, uint32_t bytes)
     relay->granted += bytes;
     moved(relay);
     serve_relay_pump(relay);
+}
+
+/* Large bodies have a way of their own. Which way all of a body goes must be
+ * known before its first piece. */
+
+/* Is that more than should stand before what is small? 0: who knows. */
+static bool is_large(uint64_t length)
+{
+    return length == 0 || length > UP_WINDOW;
+}
+
+static void use_seat(struct serve_relay *relay)
+{
+    const Isthmus__V1__Relay *asks = relay->word->asks;
+
+    if (relay->seat.state != SERVE_SEAT_TAKEN)
+        return;
+    if (asks->body_follows)
+        relay->by_bulk = true;
+    else
+        serve_stream_turn(&relay->answer->stream,
+                          relay->answer->serve->bulk->bus, asks->bulk_word);
+}
+
+static void on_seat_settled(struct serve_seat *seat)
+{
+    struct serve_relay *relay = IST_CONTAINER(seat, struct serve_relay, seat);
+
+    use_seat(relay);
+    serve_relay_pump(relay);
+}
+
+/* The hub misses something now. */
+static void on_seat_lost(struct serve_seat *seat)
+{
+    struct serve_relay *relay = IST_CONTAINER(seat, struct serve_relay, seat);
+    struct serve_answer *answer = relay->answer;
+
+    relay->is_lost = true;
+    serve_stream_turn(&answer->stream, answer->serve->bus,
+                      answer->call->reply_word);
+    if (ist_op_active(&relay->exchange.op))
+        ist_op_cancel(&relay->exchange.op, -ECONNRESET);
+    else if (answer->is_ready)
+        say_lost(relay);
+}
+
+static void take_seat(struct serve_relay *relay)
+{
+    relay->is_bulk = true;
+    relay->answer->serve->n_bulk++;
+    relay->seat.settled = on_seat_settled;
+    relay->seat.lost = on_seat_lost;
+    if (serve_is_word(relay->word->asks->bulk_word))
+        serve_bulk_join(relay->answer->serve->bulk, &relay->seat);
+    use_seat(relay);
 }
 
 /* The answer's head */
@@ -302,6 +407,27 @@ static bool is_head(const struct serve_relay *relay)
     return strcmp(relay->word->assertion->method, "HEAD") == 0;
 }
 
+/* An answer of which nothing has gone out. What is JSON is small enough. */
+static bool has_large_body(const struct serve_relay *relay)
+{
+    size_t len;
+    const char *text =
+        ist_http_header(&relay->exchange.call, "Content-Length", &len);
+    uint64_t length = 0; /* 0: it does not say. */
+    char digits[24];
+
+    if (relay->is_rewritten || is_head(relay) ||
+        relay->exchange.call.status == 204 || relay->word->asks->body_follows)
+        return false;
+    if (text && len < sizeof(digits)) {
+        memcpy(digits, text, len);
+        digits[len] = '\0';
+        if (ist_parse_u64(digits, 0, UINT64_MAX, &length) && length == 0)
+            return false;
+    }
+    return is_large(length);
+}
+
 static void on_head(struct os_exchange *exchange)
 {
     struct serve_relay *relay =
@@ -314,6 +440,8 @@ static void on_head(struct os_exchange *exchange)
         return;
     }
     relay->is_rewritten = is_json(exchange) && !is_head(relay);
+    if (has_large_body(relay))
+        take_seat(relay);
     relay->head = ist_arena_alloc(&relay->answer->arena, sizeof(*relay->head));
     if (relay->head) {
         isthmus__v1__relay_head__init(relay->head);
@@ -366,6 +494,8 @@ static void on_exchanged(struct ist_op *op)
     if (relay->is_late)
         serve_answer_refuse(answer, ISTHMUS__V1__FAILURE__CODE__TIMEOUT,
                             "nothing moved between hub and service in time");
+    else if (relay->is_lost)
+        say_lost(relay);
     else if (op->rc)
         serve_answer_fail(answer, os_failure_code(op->rc), &op->err);
     else if (relay->is_rewritten)
@@ -524,9 +654,16 @@ bool serve_relay_start(struct serve_answer *answer)
     ist_op_prepare(&exchange->op, answer->op.loop, &answer->op, 0,
                    on_exchanged);
     os_exchange_start(exchange);
+    if (asks->body_follows && is_large(asks->body_length))
+        take_seat(relay);
     if (asks->body_follows)
         serve_relay_pump(relay);
     return true;
+}
+
+bool serve_relay_is_bulk(const struct serve_relay *relay)
+{
+    return relay && relay->is_bulk;
 }
 
 void serve_relay_free(struct serve_relay *relay)
@@ -535,6 +672,9 @@ void serve_relay_free(struct serve_relay *relay)
         return;
     ist_timer_disarm(&relay->idle);
     ist_timer_disarm(&relay->gather);
+    serve_bulk_leave(&relay->seat);
+    if (relay->is_bulk)
+        relay->answer->serve->n_bulk--;
     os_exchange_fini(&relay->exchange);
     ist_sb_fini(&relay->out);
     ist_sb_fini(&relay->up);

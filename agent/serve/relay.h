@@ -25,6 +25,9 @@ void serve_relay_credit(struct serve_relay *, uint32_t bytes);
 /* The request's body goes on. */
 void serve_relay_data(struct serve_relay *, const Isthmus__V1__Data *);
 
+/* Has it a large body? NULL: no. */
+bool serve_relay_is_bulk(const struct serve_relay *);
+
 /* NULL is fine. Its exchange must have finished. */
 void serve_relay_free(struct serve_relay *);
 

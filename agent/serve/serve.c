@@ -23,6 +23,8 @@
 #define PACKING_MAX       (2U * 1024 * 1024)
 #define PRESENCE_LIFE_MS  15000
 #define PRESENCE_AGAIN_MS 1000 /* Between two hints. */
+#define WORD_MAX          32U
+#define JUST_NOW_MS       10U
 #define TELL_MS           60000
 #define TELL_MAX          10 /* Warnings told in that time. */
 
@@ -41,6 +43,11 @@ const struct ist_row serve_rows[] = {
     {"presence.every", IST_ROW_MS, offsetof(struct serve_conf, presence_ms),
      "5s", 1000, 5000, 0,
      "How often the agent says that it is there; absent after 10 s."},
+    {"bulk.yield", IST_ROW_MS, offsetof(struct serve_conf, bulk_yield_ms),
+     "10ms", 0, 1000, 0,
+     "Pause between two pieces (256 KiB) of an image or another large body, "
+     "while other calls are under way; 0: none. Without other calls there is "
+     "no pause."},
     IST_ROW_END,
 };
 
@@ -218,10 +225,22 @@ int serve_open(struct serve *serve, uint64_t now_ms,
     return rc;
 }
 
-static void on_request(struct ist_bus_consumer *consumer,
-                       const struct ist_bus_message *message)
+bool serve_is_asked(const struct serve *serve)
 {
-    struct serve *serve = IST_CONTAINER(consumer, struct serve, requests);
+    return serve->n_open > serve->n_bulk ||
+           ist_loop_now(serve->loop) - serve->small_ended_ms < JUST_NOW_MS;
+}
+
+bool serve_is_word(const char *word)
+{
+    size_t len = strlen(word);
+
+    return len > 0 && len <= WORD_MAX &&
+           strspn(word, "abcdefghijklmnopqrstuvwxyz0123456789-") == len;
+}
+
+void serve_take(struct serve *serve, const struct ist_bus_message *message)
+{
     struct ist_letter letter;
     int rc = serve_open(serve, ist_loop_wall(serve->loop), message, &letter);
 
@@ -238,6 +257,12 @@ static void on_request(struct ist_bus_consumer *consumer,
         if (takers[i].kind == letter.kind)
             takers[i].take(serve, &letter);
     }
+}
+
+static void on_request(struct ist_bus_consumer *consumer,
+                       const struct ist_bus_message *message)
+{
+    serve_take(IST_CONTAINER(consumer, struct serve, requests), message);
 }
 
 /* Life */

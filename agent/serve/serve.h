@@ -26,12 +26,15 @@ struct serve_conf {
     uint64_t answer_memory; /* Of one answer's rows. */
     uint64_t skew_ms;
     uint64_t presence_ms;
+    uint64_t bulk_yield_ms; /* Between two pieces of a large body, while
+                             * anything small is under way. */
 };
 
 extern const struct ist_row serve_rows[];
 
 struct serve_answer;
 struct serve_audit;
+struct serve_bulk;
 RB_HEAD(serve_answers, serve_answer);
 
 /* Counted for metrics; only ever rise. */
@@ -50,10 +53,12 @@ struct serve {
     struct projects *projects; /* Borrowed, set by the owner; NULL: none. */
     struct feed *feed;         /* Borrowed, set by the owner; NULL: none. */
     struct serve_audit *audit; /* The same. */
+    struct serve_bulk *bulk;   /* The same: the way of large bodies. */
     char site[40];             /* Its word on the bus. */
     struct serve_conf conf;
     struct serve_counts counts;
-    uint64_t n_open;
+    uint64_t n_open, n_bulk; /* Answers under way; those with a large body. */
+    uint64_t small_ended_ms; /* The last of the others: loop time. */
 
     /* Called after each message of the hub that opened; NULL: nobody. */
     void (*heard)(void *arg);
@@ -89,6 +94,15 @@ void serve_drained(struct serve *);
  * until the next call. 0, or the refusal, which has been counted. */
 int serve_open(struct serve *, uint64_t now_ms, const struct ist_bus_message *,
                struct ist_letter *ret);
+
+/* For serve/ only: is anything small under way, or was just now? */
+bool serve_is_asked(const struct serve *);
+
+/* For serve/ only: may it stand in a key of the bus? */
+bool serve_is_word(const char *);
+
+/* For serve/ only: what came from the hub, opened and acted upon. */
+void serve_take(struct serve *, const struct ist_bus_message *);
 
 /* For serve/ only: a warning to those who watch the site, by its feed; ten in a
  * minute at most. */

@@ -14,8 +14,15 @@ void serve_stream_init(struct serve_stream *stream, struct serve *serve,
     *stream = (struct serve_stream){
         .serve = serve, .id = call->op, .hub_epoch = call->epoch};
     memcpy(stream->hash, call->hash, sizeof(stream->hash));
+    serve_stream_turn(stream, serve->bus, reply_word);
+}
+
+void serve_stream_turn(struct serve_stream *stream, struct ist_bus *bus,
+                       const char *reply_word)
+{
+    stream->bus = bus;
     snprintf(stream->key, sizeof(stream->key), "%s.%s", reply_word,
-             serve->site);
+             stream->serve->site);
 }
 
 int serve_stream_send(struct serve_stream *stream, Isthmus__V1__Reply *reply)
@@ -32,6 +39,8 @@ int serve_stream_send(struct serve_stream *stream, Isthmus__V1__Reply *reply)
     ist_sb_init(&wire, 0);
     ist_arena_reset(&serve->packing);
     reply->index = stream->index;
+    if (reply->data.len)
+        letter.n_dense = &stream->n_dense;
     memcpy(letter.request_hash, stream->hash, sizeof(letter.request_hash));
     letter.expires_ms = now + LIFETIME_MS;
     letter.body = ist_pack(reply, &serve->packing, &letter.body_size);
@@ -44,7 +53,7 @@ int serve_stream_send(struct serve_stream *stream, Isthmus__V1__Reply *reply)
                                        .size = wire.len,
                                        .type = "reply",
                                        .expiration_ms = LIFETIME_MS};
-    rc = ist_bus_send(serve->bus, &message);
+    rc = ist_bus_send(stream->bus, &message);
     if (rc == 0) {
         stream->index++;
         serve->counts.frames++;

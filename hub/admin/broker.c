@@ -273,24 +273,31 @@ static int look_for_user(const char *program, const char *name,
     return has_line(&call.out, TOPOLOGY_VHOST);
 }
 
+/* Those of topology.c that are a site's. */
+static const char *const site_queues[] = {"req", "cmd", "bulk"};
+
 static int look_for_queues(const char *program, const char *name,
                            struct ist_err *err)
 {
     static const char *const args[] = {"-q",           "list_queues", "-p",
                                        TOPOLOGY_VHOST, "name",        NULL};
-    char req[64], cmd[64];
+    bool has_all = true;
     CALL call;
     int rc;
 
-    snprintf(req, sizeof(req), "site.%s.req", name);
-    snprintf(cmd, sizeof(cmd), "site.%s.cmd", name);
     call_init(&call, program, args);
     rc = run(&call, err);
     if (rc)
         return rc;
     if (call.status)
         return complain(&call, err);
-    return has_line(&call.out, req) && has_line(&call.out, cmd);
+    for (size_t i = 0; i < IST_COUNT(site_queues); i++) {
+        char queue[64];
+
+        snprintf(queue, sizeof(queue), "site.%s.%s", name, site_queues[i]);
+        has_all &= has_line(&call.out, queue);
+    }
+    return has_all;
 }
 
 /* 'with_queues': those of a site of that name, too. */
@@ -362,14 +369,15 @@ static int delete_queue(const char *program, const char *queue,
 int broker_remove_site(const char *program, const char *name,
                        struct ist_err *err)
 {
-    char queue[64];
     int rc = delete_user(program, name, err);
 
-    snprintf(queue, sizeof(queue), "site.%s.req", name);
-    if (rc == 0)
+    for (size_t i = 0; i < IST_COUNT(site_queues) && rc == 0; i++) {
+        char queue[64];
+
+        snprintf(queue, sizeof(queue), "site.%s.%s", name, site_queues[i]);
         rc = delete_queue(program, queue, err);
-    snprintf(queue, sizeof(queue), "site.%s.cmd", name);
-    return rc ? rc : delete_queue(program, queue, err);
+    }
+    return rc;
 }
 
 int broker_remove_noc(const char *program, const char *user,

@@ -82,7 +82,6 @@ static const struct exchange exchanges[] = {
     {"x.cmd", "direct", "commands to sites"},
     {"x.rep", "topic", "answers and results to hubs"},
     {"x.evt", "topic", "events and presence of sites"},
-    {"x.bulk", "topic", "transfers"},
     {"x.noc", "topic", "what hubs publish for the NOC"},
     {"x.dead", "fanout", "commands that could not be delivered"},
 };
@@ -117,6 +116,13 @@ static const struct queue queues[] = {
       {"x-max-length-bytes", NULL, 64 * MIB},
       REFUSE_WHEN_FULL},
      "commands to that site"},
+    {SITE,
+     "site.<s>.bulk",
+     {{"x-message-ttl", NULL, 60000},
+      {"x-max-length", NULL, 2000},
+      {"x-max-length-bytes", NULL, 256 * MIB},
+      REFUSE_WHEN_FULL},
+     "large bodies, to that site"},
     {RUNTIME,
      "hub.<h>.<n>.rep",
      {{NULL, NULL, 0}},
@@ -126,13 +132,9 @@ static const struct queue queues[] = {
      {{"x-message-ttl", NULL, 15000}, {"x-max-length", NULL, 20000}},
      "presence of sites"},
     {RUNTIME,
-     "hub.<h>.xfer.<id>",
-     {{"x-expires", NULL, 60000}, {"x-max-length", NULL, 64}, REFUSE_WHEN_FULL},
-     "a transfer to a hub"},
-    {RUNTIME,
-     "site.<s>.xfer.<id>",
-     {{"x-expires", NULL, 60000}, {"x-max-length", NULL, 64}, REFUSE_WHEN_FULL},
-     "a transfer to a site"},
+     "hub.<h>.<n>.bulk",
+     {{NULL, NULL, 0}},
+     "large bodies, to one connection of a hub"},
 };
 
 static const struct binding bindings[] = {
@@ -142,30 +144,27 @@ static const struct binding bindings[] = {
     {SHARED, "x.dead", "dead.cmd", ""},
     {SITE, "x.req", "site.<s>.req", "site.<s>"},
     {SITE, "x.cmd", "site.<s>.cmd", "<s>"},
+    {SITE, "x.req", "site.<s>.bulk", "bulk.<s>"},
     {RUNTIME, "x.rep", "hub.<h>.<n>.rep", "<h>-<n>.*"},
     {RUNTIME, "x.evt", "hub.<h>.<n>.alive", "*.alive"},
-    {RUNTIME, "x.bulk", "hub.<h>.xfer.<id>", "<h>.<s>.<id>"},
-    {RUNTIME, "x.bulk", "site.<s>.xfer.<id>", "<s>.<h>.<id>"},
+    {RUNTIME, "x.rep", "hub.<h>.<n>.bulk", "<h>-<n>b.*"},
 };
 
 /* Nobody has the default exchange: with it one may write to every queue. */
-#define HUB_OWN "hub\\.<h>\\.[a-z0-9.-]+|site\\.[a-z0-9-]+\\.xfer\\.[a-z0-9-]+"
+#define HUB_OWN "hub\\.<h>\\.[a-z0-9.-]+"
 
 static const struct user users[] = {
-    {HUB, "hub-<h>", "^(" HUB_OWN ")$",
-     "^(x\\.(req|cmd|bulk|noc)|" HUB_OWN ")$",
-     "^(x\\.(rep|evt|bulk)|evt\\.stream|dead\\.cmd|hub\\.res|"
-     "hub\\.<h>\\.[a-z0-9.-]+)$",
-     64, 512, "a hub process"},
-    {SITE, "<s>", "^$", "^x\\.(rep|evt|bulk)$",
-     "^site\\.<s>\\.(req|cmd|xfer\\.[a-z0-9-]+)$", 6, 16, "a site's agent"},
+    {HUB, "hub-<h>", "^" HUB_OWN "$", "^(x\\.(req|cmd|noc)|" HUB_OWN ")$",
+     "^(x\\.(rep|evt)|evt\\.stream|dead\\.cmd|hub\\.res|" HUB_OWN ")$", 64, 512,
+     "a hub process"},
+    {SITE, "<s>", "^$", "^x\\.(rep|evt)$", "^site\\.<s>\\.(req|cmd|bulk)$", 6,
+     16, "a site's agent"},
     {NOC, "noc-<noc>", "^$", "^$", "^noc\\.stream$", 6, 16, "a NOC console"},
 };
 
 static const struct topic topics[] = {
     {SITE, "x.rep", "^[a-z0-9-]+\\.{username}$", "^$"},
     {SITE, "x.evt", "^{username}\\.", "^$"},
-    {SITE, "x.bulk", "^[a-z0-9-]+\\.{username}\\.", "^$"},
 };
 
 /* Patterns */

@@ -147,6 +147,8 @@ static int seal_for(struct desk_call *call, enum ist_letter_kind kind,
                                   .op = call->id,
                                   .expires_ms = now + lifetime_ms,
                                   .audience_epoch = call->epoch};
+    if (kind == IST_KIND_DATA)
+        letter->n_dense = &call->n_dense;
     letter->body = ist_pack(body, &desk->packing, &letter->body_size);
     if (!letter->body)
         return -EMSGSIZE;
@@ -334,6 +336,16 @@ static uint64_t time_left(const struct desk_call *call)
     return left < LIFETIME_MAX ? left : LIFETIME_MAX;
 }
 
+/* What sites are told of the bulk bus; "": it is not to be had now. */
+static char *bulk_word(const struct desk *desk, char word[48])
+{
+    word[0] = '\0';
+    if (desk->bulk && desk->bulk->is_up)
+        snprintf(word, 48, "%s-%" PRIu64 "b", desk->word,
+                 ist_bus_generation(desk->bulk));
+    return word;
+}
+
 void desk_call_start(struct desk *desk, struct desk_call *call,
                      Isthmus__V1__Call *what)
 {
@@ -341,14 +353,15 @@ void desk_call_start(struct desk *desk, struct desk_call *call,
     ProtobufCBinaryData over[SITES_OVER_MAX];
     struct ist_letter letter;
     uint64_t left;
-    char word[48];
+    char word[48], large[48];
     int rc;
 
     ist_sb_init(&wire, 0);
     call->desk = desk;
     call->id = ist_id_random();
     call->epoch = call->site->peer.epoch;
-    call->next_index = call->next_data = 0;
+    call->next_index = call->next_data = call->n_dense = 0;
+    call->by_bulk = false;
     call->ended = call->publishing = false;
     call->sent_ms = ist_loop_now(desk->loop);
     call->heard_ms = 0;
@@ -368,6 +381,8 @@ void desk_call_start(struct desk *desk, struct desk_call *call,
     snprintf(word, sizeof(word), "%s-%" PRIu64, desk->word,
              ist_bus_generation(desk->bus));
     what->reply_word = word;
+    if (what->what_case == ISTHMUS__V1__CALL__WHAT_RELAY)
+        what->relay->bulk_word = bulk_word(desk, large);
     what->timeout_ms = (uint32_t) left;
     what->n_over = list_over(call->site, over);
     what->over = over;
@@ -410,6 +425,7 @@ int desk_call_data(struct desk_call *call, const void *data, size_t size,
 {
     IST_CLEANUP(ist_sb_fini) struct ist_sb wire;
     Isthmus__V1__Data piece = ISTHMUS__V1__DATA__INIT;
+    struct desk *desk = call->desk;
     struct ist_letter letter;
     struct ist_bus_message message;
     char key[48];
@@ -425,12 +441,15 @@ int desk_call_data(struct desk_call *call, const void *data, size_t size,
                   &wire);
     if (rc)
         return rc;
-    site_key(call, key);
+    snprintf(key, sizeof(key), "%s.%s", call->by_bulk ? "bulk" : "site",
+             call->site->name);
     message = message_to(key, "data", &wire, LIFETIME_MAX);
     message.mandatory = false;
-    rc = ist_bus_send(call->desk->bus, &message);
-    if (rc == 0)
+    rc = ist_bus_send(call->by_bulk ? desk->bulk : desk->bus, &message);
+    if (rc == 0) {
         call->next_data++;
+        desk->counts.bulk += call->by_bulk;
+    }
     return rc;
 }
 
@@ -499,7 +518,8 @@ static bool is_due(struct desk_call *call, const Isthmus__V1__Reply *reply)
     return true;
 }
 
-static void take_frame(struct desk_call *call, const struct ist_letter *letter)
+static void take_frame(struct desk_call *call, const struct ist_letter *letter,
+                       bool by_bulk)
 {
     struct ist_arena_mark mark = ist_arena_mark(call->arena);
     const Isthmus__V1__Reply *reply = unpack(call, letter);
@@ -510,6 +530,8 @@ static void take_frame(struct desk_call *call, const struct ist_letter *letter)
         return;
     }
     call->next_index++;
+    call->by_bulk |= by_bulk || (reply->by_bulk && call->desk->bulk);
+    call->desk->counts.bulk += by_bulk;
     call->window -= (uint32_t) reply->n_records;
     call->bytes -= reply->data.len;
     if (!call->heard_ms)
@@ -529,7 +551,7 @@ static void take_frame(struct desk_call *call, const struct ist_letter *letter)
 }
 
 static void take_answer(struct desk *desk, const struct sites_site *site,
-                        const struct ist_letter *letter)
+                        const struct ist_letter *letter, bool by_bulk)
 {
     struct desk_call key = {.id = letter->op}, *call;
 
@@ -550,7 +572,7 @@ static void take_answer(struct desk *desk, const struct sites_site *site,
         return;
     }
     desk->counts.frames++;
-    take_frame(call, letter);
+    take_frame(call, letter, by_bulk);
 }
 
 /* Nobody is left there who would answer. */
@@ -601,7 +623,8 @@ static void take_presence(struct desk *desk, struct sites_site *site,
 }
 
 /* Everything that reaches the hub passes here. */
-static void take(struct desk *desk, const struct ist_bus_message *message)
+static void take(struct desk *desk, const struct ist_bus_message *message,
+                 bool by_bulk)
 {
     struct sites_site *site;
     struct ist_letter letter;
@@ -622,7 +645,7 @@ static void take(struct desk *desk, const struct ist_bus_message *message)
     sites_heard(desk->sites, site);
     switch (letter.kind) {
     case IST_KIND_ANSWER:
-        take_answer(desk, site, &letter);
+        take_answer(desk, site, &letter, by_bulk);
         return;
     case IST_KIND_HEARTBEAT:
         take_presence(desk, site, &letter);
@@ -635,13 +658,31 @@ static void take(struct desk *desk, const struct ist_bus_message *message)
 static void on_reply(struct ist_bus_consumer *consumer,
                      const struct ist_bus_message *message)
 {
-    take(IST_CONTAINER(consumer, struct desk, replies), message);
+    take(IST_CONTAINER(consumer, struct desk, replies), message, false);
 }
 
 static void on_alive(struct ist_bus_consumer *consumer,
                      const struct ist_bus_message *message)
 {
-    take(IST_CONTAINER(consumer, struct desk, alive), message);
+    take(IST_CONTAINER(consumer, struct desk, alive), message, false);
+}
+
+static void on_large(struct ist_bus_consumer *consumer,
+                     const struct ist_bus_message *message)
+{
+    take(IST_CONTAINER(consumer, struct desk, large), message, true);
+}
+
+void desk_bulk_down(struct desk *desk)
+{
+    struct desk_call *call, *next;
+
+    RB_FOREACH_SAFE(call, desk_calls, &desk->calls, next)
+    {
+        if (call->by_bulk)
+            end_with(call, DESK_NO_BUS,
+                     "the hub lost its connection for large bodies meanwhile");
+    }
 }
 
 void desk_down(struct desk *desk, const struct ist_err *err)
@@ -684,9 +725,24 @@ void desk_init(struct desk *desk, struct ist_loop *loop, struct ist_bus *bus,
     ist_bus_consume(bus, &desk->alive);
 }
 
+void desk_bulk_init(struct desk *desk, struct ist_bus *bus)
+{
+    desk->bulk = bus;
+    snprintf(desk->bulk_queue, sizeof(desk->bulk_queue), "hub.%s.{n}.bulk",
+             desk->word);
+    snprintf(desk->bulk_key, sizeof(desk->bulk_key), "%s-{n}b.*", desk->word);
+    desk->large = (struct ist_bus_consumer){.queue = desk->bulk_queue,
+                                            .bind_exchange = "x.rep",
+                                            .bind_key = desk->bulk_key,
+                                            .deliver = on_large};
+    ist_bus_consume(bus, &desk->large);
+}
+
 void desk_fini(struct desk *desk)
 {
     assert(RB_EMPTY(&desk->calls));
+    if (desk->bulk)
+        ist_bus_cancel(desk->bulk, &desk->large);
     ist_bus_cancel(desk->bus, &desk->replies);
     ist_bus_cancel(desk->bus, &desk->alive);
     ist_timer_disarm(&desk->over);

@@ -77,6 +77,8 @@ struct desk_call {
     uint8_t hash[32];
     uint64_t epoch; /* Of the site that was asked. */
     uint32_t next_index, next_data;
+    uint8_t n_dense;  /* Of the pieces of its body. */
+    bool by_bulk;     /* Its bodies are on the desk's bulk bus. */
     const char *what; /* For the trace. */
     size_t held;      /* Of the arena. */
     bool ended, publishing;
@@ -90,6 +92,7 @@ RB_HEAD(desk_calls, desk_call);
 /* Counted for metrics; only ever rise. */
 struct desk_counts {
     uint64_t calls, sent, frames, late, broken, presences;
+    uint64_t bulk; /* Frames and pieces on the bulk bus. */
     uint64_t refused[IST_SEAL_REFUSALS];
 };
 
@@ -107,9 +110,11 @@ struct desk {
 
     /* Private to desk.c. */
     struct desk_calls calls;
-    struct ist_bus_consumer replies, alive;
+    struct ist_bus_consumer replies, alive, large;
+    struct ist_bus *bulk;  /* NULL: none. */
     struct ist_timer over; /* Tells sites what has not been told them. */
-    char reply_queue[48], reply_key[32], alive_queue[48];
+    char reply_queue[48], reply_key[32], alive_queue[48], bulk_queue[48],
+        bulk_key[32];
     struct ist_arena scratch; /* The message being opened. */
     struct ist_arena packing; /* The one being sealed. */
 };
@@ -120,6 +125,14 @@ void desk_init(struct desk *, struct ist_loop *, struct ist_bus *,
                const struct desk_conf *);
 /* No call may be open. */
 void desk_fini(struct desk *);
+
+/* A bus of the desk's own for large bodies, so that nothing small stands behind
+ * them. Without one, or as long as it is down, they go with the rest. */
+void desk_bulk_init(struct desk *, struct ist_bus *);
+
+/* To be called from that bus's 'down': ends the calls whose bodies it carried
+ * with DESK_NO_BUS. */
+void desk_bulk_down(struct desk *);
 
 /* To be called from the bus's 'down': ends every open call with DESK_NO_BUS,
  * since its answer can no longer arrive. */
@@ -144,7 +157,7 @@ void desk_call_credit(struct desk_call *, uint32_t records);
 void desk_call_credit_bytes(struct desk_call *, uint32_t bytes);
 
 /* Of a relay: a piece of the request's body, which the site has granted. 0, or
- * -EAGAIN (the bus takes nothing now: again when it has drained), or a fault
+ * -EAGAIN (its bus takes nothing now: again when it has drained), or a fault
  * that ends the call. */
 int desk_call_data(struct desk_call *, const void *data, size_t size,
                    bool last);

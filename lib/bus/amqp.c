@@ -4,11 +4,11 @@
  *    ^                  |                          |      in place     |
  *    +------------------+--- amqp_lost() ----------+------------------+
  *
- * A bus object has two connections, for publishing and for consuming, and
- * lives or dies with both: whoever sees 'up' may use all of it, and after
- * 'down' nothing of the old generation is left. Each attempt takes the next
- * address of the name, then the next URL; when all have failed, a jittered
- * back-off. The certificate files are read anew for each attempt. */
+ * A bus object has two connections, for publishing and for consuming (or one,
+ * 'joint'), and lives or dies with both: whoever sees 'up' may use all of it,
+ * and after 'down' nothing of the old generation is left. Each attempt takes
+ * the next address of the name, then the next URL; when all have failed, a
+ * jittered back-off. The certificate files are read anew for each attempt. */
 #include "bus/amqp.h"
 
 #include "base/log.h"
@@ -178,7 +178,7 @@ static int connect_side(struct amqp_bus *bus, enum amqp_role role,
 
 static int first_role(const struct amqp_bus *bus)
 {
-    return bus->conf.foreign ? AMQP_CONSUME : AMQP_PUBLISH;
+    return bus->conf.foreign || bus->conf.joint ? AMQP_CONSUME : AMQP_PUBLISH;
 }
 
 static struct ist_tls_ctx *new_tls(struct amqp_bus *bus, struct ist_err *err)
@@ -248,6 +248,11 @@ void amqp_settled(struct amqp_bus *bus)
 
 /* The connections' events. */
 
+static bool is_publishing(const struct amqp_side *side)
+{
+    return side->role == AMQP_PUBLISH || side->bus->conf.joint;
+}
+
 static void on_ready(void *owner)
 {
     struct amqp_bus *bus = ((struct amqp_side *) owner)->bus;
@@ -294,7 +299,7 @@ static void on_blocked(void *owner, bool on)
     struct amqp_side *side = owner;
     struct amqp_bus *bus = side->bus;
 
-    if (side->role != AMQP_PUBLISH)
+    if (!is_publishing(side))
         return;
     bus->base.is_blocked = on;
     ist_log_warn("bus", "the broker has %s publishing",
@@ -310,7 +315,7 @@ static void on_sent(void *owner)
 {
     struct amqp_side *side = owner;
 
-    if (side->role == AMQP_PUBLISH)
+    if (is_publishing(side))
         amqp_drained_maybe(side->bus);
 }
 
@@ -319,7 +324,7 @@ static void on_confirmed(void *owner, uint16_t channel, uint64_t tag,
 {
     struct amqp_side *side = owner;
 
-    if (side->role == AMQP_PUBLISH)
+    if (is_publishing(side))
         amqp_confirmed(side->bus, channel, tag, multiple, ack);
 }
 
@@ -327,7 +332,7 @@ static void on_returned(void *owner, uint16_t channel, uint64_t id)
 {
     struct amqp_side *side = owner;
 
-    if (side->role == AMQP_PUBLISH)
+    if (is_publishing(side))
         amqp_returned(side->bus, channel, id);
 }
 
@@ -358,9 +363,10 @@ static void on_channel_closed(void *owner, uint16_t channel, uint16_t code,
 {
     struct amqp_side *side = owner;
 
-    if (side->role == AMQP_PUBLISH)
+    /* Each finds its own channels alone. */
+    if (is_publishing(side))
         amqp_lane_closed(side->bus, channel, code, text);
-    else
+    if (side->role == AMQP_CONSUME)
         amqp_sub_closed(side->bus, channel, code, text);
 }
 

@@ -17,6 +17,9 @@ struct ist_amqp_conf {
      * no certificate is shown. There is no connection for publishing: each
      * publish fails with -ENOTCONN. */
     bool foreign;
+    /* One connection for both directions, instead of one for each. A broker
+     * that blocks publishing then holds up what is consumed as well. */
+    bool joint;
     char *ca, *certificate, *key; /* PEM files. */
     uint64_t heartbeat_ms;        /* Negotiated down by the broker. */
     uint64_t backoff_max_ms;

@@ -54,7 +54,7 @@ static void sub_detach(struct amqp_sub *sub)
 
 static void sub_close(struct amqp_sub *sub)
 {
-    struct ist_conn *conn = sub->bus->sides[AMQP_CONSUME].conn;
+    struct ist_conn *conn = amqp_conn(sub->bus, AMQP_CONSUME);
 
     if (sub->channel && conn)
         ist_conn_channel_close(conn, sub->channel);
@@ -114,7 +114,7 @@ static int stream_offset(const struct amqp_sub *sub,
 static int sub_open(struct amqp_sub *sub, const struct ist_conn_consume *conf,
                     struct ist_err *err)
 {
-    struct ist_conn *conn = sub->bus->sides[AMQP_CONSUME].conn;
+    struct ist_conn *conn = amqp_conn(sub->bus, AMQP_CONSUME);
     uint16_t channel;
     int rc = ist_conn_channel_open(conn, &channel);
 
@@ -289,7 +289,7 @@ int amqp_ack(struct ist_bus *base, struct ist_bus_consumer *consumer,
     unacked = unacked_find(sub, tag & TAG_MASK);
     if (!unacked)
         return -EINVAL; /* The broker would close the channel (406). */
-    rc = ist_conn_ack(bus->sides[AMQP_CONSUME].conn, sub->channel,
+    rc = ist_conn_ack(amqp_conn(bus, AMQP_CONSUME), sub->channel,
                       tag & TAG_MASK);
     if (rc)
         return -ENOTCONN;
@@ -351,7 +351,7 @@ void amqp_dropped(struct amqp_bus *bus, uint16_t channel, uint64_t tag)
                  "headers out of bounds",
                  sub->consumer->queue);
     if (sub->consumer->ack)
-        ist_conn_ack(bus->sides[AMQP_CONSUME].conn, channel, tag);
+        ist_conn_ack(amqp_conn(bus, AMQP_CONSUME), channel, tag);
     if (sub->consumer->dropped)
         sub->consumer->dropped(sub->consumer);
 }

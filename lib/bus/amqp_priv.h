@@ -92,6 +92,14 @@ struct amqp_bus {
 
 struct amqp_bus *amqp_of(struct ist_bus *);
 
+/* The connection of that role, or NULL. A bus with only one has it on the
+ * consuming side. */
+static inline struct ist_conn *amqp_conn(const struct amqp_bus *bus,
+                                         enum amqp_role role)
+{
+    return bus->sides[bus->conf.joint ? AMQP_CONSUME : role].conn;
+}
+
 /* What log lines begin with: it must not be taken for ours when it is that of
  * others. */
 static inline const char *amqp_label(const struct amqp_bus *bus)

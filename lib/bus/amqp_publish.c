@@ -70,7 +70,7 @@ static void lane_reopen(struct amqp_bus *bus, struct amqp_lane *lane, int rc,
 {
     ist_log_warn("bus", "channel to %s reopened: %s",
                  *lane->exchange ? lane->exchange : "all exchanges", why);
-    ist_conn_channel_close(bus->sides[AMQP_PUBLISH].conn, lane->channel);
+    ist_conn_channel_close(amqp_conn(bus, AMQP_PUBLISH), lane->channel);
     lane_fail(bus, lane, rc, why);
 }
 
@@ -79,7 +79,7 @@ static void lane_reopen(struct amqp_bus *bus, struct amqp_lane *lane, int rc,
 static int lane_get(struct amqp_bus *bus, const char *exchange,
                     struct amqp_lane **ret)
 {
-    struct ist_conn *conn = bus->sides[AMQP_PUBLISH].conn;
+    struct ist_conn *conn = amqp_conn(bus, AMQP_PUBLISH);
     bool confirms = exchange != NULL;
     struct amqp_lane *lane = NULL;
     int rc;
@@ -128,7 +128,7 @@ static int may_publish(struct amqp_bus *bus,
     if (!bus->base.is_up || bus->conf.foreign)
         return -ENOTCONN;
     if (bus->base.is_blocked || bus->n_pending >= IST_BUS_UNCONFIRMED ||
-        ist_conn_queued(bus->sides[AMQP_PUBLISH].conn) > bus->conf.out_high) {
+        ist_conn_queued(amqp_conn(bus, AMQP_PUBLISH)) > bus->conf.out_high) {
         bus->is_over = true;
         return -EAGAIN;
     }
@@ -139,7 +139,7 @@ void amqp_drained_maybe(struct amqp_bus *bus)
 {
     if (!bus->is_over || !bus->base.is_up || bus->base.is_blocked ||
         bus->n_pending > IST_BUS_UNCONFIRMED / 2 ||
-        ist_conn_queued(bus->sides[AMQP_PUBLISH].conn) > bus->conf.out_high / 2)
+        ist_conn_queued(amqp_conn(bus, AMQP_PUBLISH)) > bus->conf.out_high / 2)
         return;
     bus->is_over = false;
     if (bus->base.events->drained)
@@ -160,7 +160,7 @@ int amqp_send(struct ist_bus *base, const struct ist_bus_message *message)
     if (rc == 0)
         rc = lane_get(bus, NULL, &lane);
     if (rc == 0)
-        rc = ist_conn_publish(bus->sides[AMQP_PUBLISH].conn, lane->channel,
+        rc = ist_conn_publish(amqp_conn(bus, AMQP_PUBLISH), lane->channel,
                               &plain, bus->user, 0);
     if (rc == 0)
         base->n_sent++;
@@ -182,7 +182,7 @@ static void publish_cancel(struct ist_op *op)
 static int publish_start(struct amqp_bus *bus, struct ist_bus_publish *publish,
                          const struct ist_bus_message *message)
 {
-    struct ist_conn *conn = bus->sides[AMQP_PUBLISH].conn;
+    struct ist_conn *conn = amqp_conn(bus, AMQP_PUBLISH);
     size_t key_size = strlen(message->key) + 1;
     struct amqp_pending *pending;
     struct amqp_lane *lane;

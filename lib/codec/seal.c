@@ -17,6 +17,7 @@
 #define HEADER_SIZE   144U
 #define SIGNATURE     crypto_sign_BYTES
 #define COMPRESS_FROM 4096U
+#define DENSE_AGAIN   31 /* Pieces passed by after one that is dense. */
 #define JUMP_MAX      (1ULL << 32) /* Sequences skipped at once, at most. */
 
 #define FLAG_SIGNED 1U
@@ -237,7 +238,21 @@ static bool decompress(void *to, size_t plain, const void *from, size_t size)
 
 static bool is_packable(const struct ist_letter *letter)
 {
-    return letter->body_size > COMPRESS_FROM;
+    return letter->body_size > COMPRESS_FROM &&
+           (!letter->n_dense || *letter->n_dense == 0);
+}
+
+/* Images are compressed or random more often than not; then trying each piece
+ * would take as long as sealing it. */
+static void note_density(const struct ist_letter *letter, bool was_tried,
+                         bool is_dense)
+{
+    if (!letter->n_dense)
+        return;
+    if (was_tried)
+        *letter->n_dense = is_dense ? DENSE_AGAIN : 0;
+    else if (*letter->n_dense > 0)
+        --*letter->n_dense;
 }
 
 /* What a body can need at its place in the letter. */
@@ -254,14 +269,17 @@ static size_t put_body(const struct ist_letter *letter, uint8_t *to,
                        uint16_t *flags)
 {
     uint32_t plain = htobe32((uint32_t) letter->body_size);
+    bool is_tried = is_packable(letter), pays;
     size_t size = 0;
 
-    if (is_packable(letter))
+    if (is_tried)
         size =
             compress(to + sizeof(plain), ZSTD_compressBound(letter->body_size),
                      letter->body, letter->body_size);
-    if (size &&
-        size + sizeof(plain) <= letter->body_size - letter->body_size / 10) {
+    pays = size &&
+           size + sizeof(plain) <= letter->body_size - letter->body_size / 10;
+    note_density(letter, is_tried, !pays);
+    if (pays) {
         memcpy(to, &plain, sizeof(plain));
         *flags |= FLAG_ZSTD;
         return size + sizeof(plain);

@@ -131,6 +131,11 @@ struct ist_letter {
     uint8_t hash[32];
     const void *body; /* In the arena given to ist_open(). */
     size_t body_size;
+
+    /* For ist_seal(), borrowed: of the pieces of one body, how many more are
+     * not worth compressing, because the last one tried was not. From 0; kept
+     * by ist_seal(). NULL: each is tried. */
+    uint8_t *n_dense;
 };
 
 /* Seals 'letter' for 'peer' and appends it to 'out'. The caller sets kind, op,

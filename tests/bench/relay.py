@@ -4,12 +4,13 @@
     relay.py DEMO [--blocks N]           DEMO: build/demo
 
 As the hub's admin at site hkg. In each block, in random order: a small GET of each service, both ways; a small list of
-all sites in region global and of the slowest site alone; then an image of 64 MiB up, and down, both ways. Kept
-connections. What counts is the median of the blocks' own differences and ratios; p99 is of all blocks together.
+all sites in region global and of the slowest site alone; then an image of 64 MiB up, and down, both ways. At the end
+small GETs beside an image of 1 GiB that another process sends, both by the hub. Kept connections. What counts is the median of the blocks' own differences and ratios; p99 is of all blocks together.
 """
 import argparse
 import http.client
 import json
+import multiprocessing
 import os
 import random
 import ssl
@@ -25,6 +26,8 @@ SITE = "hkg"
 READS = {"compute": "/v2.1/flavors?limit=1", "network": "/v2.0/extensions/agent", "image": "/v2/schemas/member"}
 ROUNDS = 8  # Of each read, in a block.
 IMAGE = 64 << 20
+LARGE = 1 << 30  # Beside which small calls are measured.
+BESIDE = 300  # Of these.
 
 
 def endpoints(auth):
@@ -59,10 +62,37 @@ class Way:
             raise SystemExit("%s %s %s: %d %s" % (self.name, method, path, response.status, data[:200]))
         return took, data
 
+    def image_new(self):
+        return json.loads(self.exchange("POST", "/v2/images", json.dumps(
+            {"name": "bench", "disk_format": "raw", "container_format": "bare"}))[1])["id"]
+
+    def large(self, image):
+        """The path of a process of its own, which must not share connections."""
+        piece = os.urandom(1 << 18)
+        self.exchange("PUT", "/v2/images/%s/file" % image, (piece for _ in range(LARGE // len(piece))),
+                      "application/octet-stream")
+
+    def beside(self):
+        """Small calls alone, and beside a large image: milliseconds."""
+        small = self.clients["compute"]
+        alone = [small.ask()[0] for _ in range(BESIDE)]
+        image, times = self.image_new(), []
+        worker = multiprocessing.Process(target=self.large, args=(image,))
+        try:
+            worker.start()
+            time.sleep(1)
+            while worker.is_alive() and len(times) < BESIDE:
+                times.append(small.ask()[0])
+            worker.join()
+            if worker.exitcode:
+                raise SystemExit("the large image did not arrive")
+        finally:
+            self.exchange("DELETE", "/v2/images/%s" % image)
+        return alone, times
+
     def image(self, data):
         """Seconds up, seconds down."""
-        one = json.loads(self.exchange("POST", "/v2/images", json.dumps(
-            {"name": "bench", "disk_format": "raw", "container_format": "bare"}))[1])["id"]
+        one = self.image_new()
         try:
             up, _ = self.exchange("PUT", "/v2/images/%s/file" % one, data, "application/octet-stream")
             down, got = self.exchange("GET", "/v2/images/%s/file" % one)
@@ -114,6 +144,7 @@ def main():
             ups.append(took["directly"][0] / took["hub"][0])
             downs.append(took["directly"][1] / took["hub"][1])
             rates.append([IMAGE / seconds / (1 << 20) for name in ("directly", "hub") for seconds in took[name]])
+        alone, beside = ways[1].beside()
     finally:
         with open(policy, "w", encoding="utf-8") as file:
             file.write(kept)
@@ -128,6 +159,9 @@ def main():
     rate = [median([row[i] for row in rates]) for i in range(4)]
     print("  image of %d MiB up %.0f MiB/s directly, %.0f by the hub: %.2f %s (goal 0.5); down %.0f and %.0f: %.2f %s" % (
         IMAGE >> 20, rate[0], rate[2], median(ups), band(ups), rate[1], rate[3], median(downs), band(downs)))
+    print("  %d small GETs beside an image of %d MiB: p50 %.1f ms, p99 %.1f; alone %.1f and %.1f: p99 %.2f (goal 2)" % (
+        len(beside), LARGE >> 20, median(beside), at(beside, 0.99), median(alone), at(alone, 0.99),
+        at(beside, 0.99) / at(alone, 0.99)))
 
 
 def reload_agent(demo):

@@ -1,4 +1,5 @@
-/* The class 'amqp' on a real RabbitMQ, over mutual TLS. */
+/* The class 'amqp' on a real RabbitMQ, over mutual TLS; with CONFORM_JOINT on
+ * one connection. */
 #include "bus.h"
 #include "rabbit.h"
 
@@ -37,6 +38,10 @@ static struct ist_bus *make(const char *user,
                                  .body_max = 1114112};
     struct ist_err err = {0};
     struct ist_bus *bus;
+
+#ifdef CONFORM_JOINT
+    conf.joint = true;
+#endif
 
     snprintf(certificate, sizeof(certificate), "%s.pem", user);
     snprintf(key, sizeof(key), "%s.key", user);

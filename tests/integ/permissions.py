@@ -35,8 +35,7 @@ SITES = ["site-a", "site-b"]
 HUBS = ["h1", "h2"]
 USERS = ["site-a", "site-b", "hub-h1", "noc-desk"]
 
-OWN_EXCHANGES = ["x.req", "x.cmd", "x.rep", "x.evt", "x.bulk", "x.noc",
-                 "x.dead"]
+OWN_EXCHANGES = ["x.req", "x.cmd", "x.rep", "x.evt", "x.noc", "x.dead"]
 BUILT_IN = ["amq.direct", "amq.fanout", "amq.topic", "amq.headers",
             "amq.match", "amq.rabbitmq.trace"]
 SHARED_QUEUES = ["hub.res", "dead.cmd", "evt.stream", "noc.stream"]
@@ -44,9 +43,10 @@ STREAMS = ["evt.stream", "noc.stream"]
 KEYS = ["site-a.alive", "site-b.alive", "site-a.compute.server.created",
         "site-a", "site-a2.alive", "xsite-a.alive", "h1-1.site-a",
         "h1-1.site-b", "res.site-a", "res.site-b", "h1-1.x-site-a",
-        "a.b.site-a", "*.site-a", "#", "", ".site-a", "h1.site-a.t1",
-        "h1.site-b.t1", "site-b.site-a.t1", "h1.site-a.", "a.h1.site-a.t1",
-        "site.site-a", "site.site-b", "site-b", "site-a.a.b.c.info"]
+        "a.b.site-a", "*.site-a", "#", "", ".site-a", "h1-1b.site-a",
+        "h1-1b.site-b", "site-b.site-a.t1", "h1.site-a.", "a.h1.site-a.t1",
+        "site.site-a", "site.site-b", "bulk.site-a", "bulk.site-b", "site-b",
+        "site-a.a.b.c.info"]
 
 
 class Bus:
@@ -198,15 +198,13 @@ def is_word(text):
 def may_publish(user, exchange, key):
     words = key.split(".")
     if kind_of(user) == "hub":
-        return exchange in ("x.req", "x.cmd", "x.bulk", "x.noc")
+        return exchange in ("x.req", "x.cmd", "x.noc")
     if kind_of(user) == "noc":
         return False
     if exchange == "x.evt":
         return len(words) >= 2 and words[0] == user
     if exchange == "x.rep":
         return len(words) == 2 and is_word(words[0]) and words[1] == user
-    if exchange == "x.bulk":
-        return len(words) >= 3 and is_word(words[0]) and words[1] == user
     return False
 
 
@@ -217,28 +215,26 @@ def may_read(user, queue):
     if kind_of(user) == "noc":
         return queue == "noc.stream"
     return queue in ("site.%s.req" % user, "site.%s.cmd" % user,
-                     "site.%s.xfer.t1" % user)
+                     "site.%s.bulk" % user)
 
 
 def may_make(user, queue):
-    """Declare and delete: a hub its own queues and those of transfers."""
-    if kind_of(user) != "hub":
-        return False
+    """Declare and delete: a hub its own queues."""
     words = queue.split(".")
-    return ((words[:2] == ["hub", user[4:]] and len(words) > 2) or
-            (words[0] == "site" and len(words) == 4 and words[2] == "xfer"))
+    return (kind_of(user) == "hub" and words[:2] == ["hub", user[4:]]
+            and len(words) > 2)
 
 
 def may_bind(user, exchange, queue):
     return (may_make(user, queue) and
-            exchange in ("x.rep", "x.evt", "x.bulk"))
+            exchange in ("x.rep", "x.evt"))
 
 
 def may_bind_exchanges(user, source, destination):
     """A hub may lead what it reads to where it writes: no more than it could
     do by itself, message by message."""
-    return (kind_of(user) == "hub" and source in ("x.rep", "x.evt", "x.bulk")
-            and destination in ("x.req", "x.cmd", "x.bulk", "x.noc"))
+    return (kind_of(user) == "hub" and source in ("x.rep", "x.evt")
+            and destination in ("x.req", "x.cmd", "x.noc"))
 
 
 # The matrix.
@@ -252,11 +248,11 @@ class Matrix:
                       for exchange in definitions["exchanges"]}
         self.queues = (SHARED_QUEUES +
                        ["site.%s.%s" % (site, queue) for site in SITES
-                        for queue in ("req", "cmd", "xfer.t1")] +
+                        for queue in ("req", "cmd", "bulk")] +
                        ["hub.%s.%s" % (hub, queue) for hub in HUBS
-                        for queue in ("1.rep", "1.alive", "xfer.t1")])
-        self.new_queues = ["site.site-a.new", "site.site-a.xfer.new",
-                           "site.site-b.xfer.new", "site.site-a.xfer",
+                        for queue in ("1.rep", "1.alive", "1.bulk")])
+        self.new_queues = ["site.site-a.new", "site.site-a.bulk.new",
+                           "site.site-c.bulk", "site.site-a.bulk2",
                            "hub.h1.2.new", "hub.h2.2.new", "hub.h1",
                            "hub.h12.1.new", "hub.res2", "evt.stream2", "new",
                            "xhub.h1.1.new"]

@@ -26,6 +26,17 @@ def ctl(*words):
     return text
 
 
+def cut(name):
+    """Has the broker close the connections of that name: how many."""
+    rows = [row.split("\t") for row in
+            ctl("list_connections", "pid", "client_properties").splitlines()]
+    pids = [row[0] for row in rows
+            if len(row) == 2 and '{"connection_name","%s"}' % name in row[1]]
+    for pid in pids:
+        ctl("close_connection", pid, "cut by a test")
+    return len(pids)
+
+
 def connect(certificate, key):
     context = ssl.create_default_context(cafile=CA)
     context.load_cert_chain(certificate, key)

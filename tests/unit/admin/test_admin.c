@@ -52,7 +52,8 @@ static const char stand_in[] =
     "    [ -e given ] || { echo '{:no_such_user, x}' >&2; exit 69; }\n"
     "    printf "
     "'vhost\\tconfigure\\twrite\\tread\\n/isthmus\\t^$\\t^$\\t^$\\n' ;;\n"
-    "*list_queues*) printf 'name\\nsite.hkg.req\\nsite.hkg.cmd\\n' ;;\n"
+    "*list_queues*) printf "
+    "'name\\nsite.hkg.req\\nsite.hkg.cmd\\nsite.hkg.bulk\\n' ;;\n"
     "delete_user*) [ -e given ] || exit 67 ;;\n"
     "delete_queue*) [ -e given ] || { echo 'Queue not found' >&2; exit 64; } "
     ";;\n"
@@ -485,7 +486,8 @@ static void test_removed(void **state)
     log = asked(box);
     assert_string_equal(log, "delete_user hkg\n"
                              "delete_queue -p /isthmus site.hkg.req\n"
-                             "delete_queue -p /isthmus site.hkg.cmd\n");
+                             "delete_queue -p /isthmus site.hkg.cmd\n"
+                             "delete_queue -p /isthmus site.hkg.bulk\n");
     free(log);
     assert_int_equal(SITE(box, "list", "--state", box->hub), 0);
     assert_null(strstr(box->said.out, "hkg"));

@@ -303,11 +303,12 @@ static inline void run(struct box *box, uint64_t ms)
 }
 
 /* Sends a letter of any kind under the op id that was asked last. */
-static inline void send_body(struct box *box, enum ist_letter_kind kind,
-                             const ProtobufCMessage *body,
-                             struct ist_letter *letter)
+static inline void send_body_to(struct box *box, const char *key,
+                                enum ist_letter_kind kind,
+                                const ProtobufCMessage *body,
+                                struct ist_letter *letter)
 {
-    struct ist_bus_message message = {.exchange = "x.req", .key = "site.hkg"};
+    struct ist_bus_message message = {.exchange = "x.req", .key = key};
     uint64_t now = ist_loop_wall(&box->loop);
     struct ist_arena arena;
     struct ist_sb wire;
@@ -326,6 +327,13 @@ static inline void send_body(struct box *box, enum ist_letter_kind kind,
     ist_sb_fini(&wire);
     ist_arena_fini(&arena);
     run(box, 5);
+}
+
+static inline void send_body(struct box *box, enum ist_letter_kind kind,
+                             const ProtobufCMessage *body,
+                             struct ist_letter *letter)
+{
+    send_body_to(box, "site.hkg", kind, body, letter);
 }
 
 static inline void ask(struct box *box, Isthmus__V1__Call *call)
