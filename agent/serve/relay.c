@@ -17,9 +17,11 @@
 #include <string.h>
 #include <strings.h>
 
-#define CHUNK      (256U * 1024) /* Bytes of the body in one frame. */
-#define GATHER_MS  1             /* For a frame to fill up. */
-#define UP_WINDOW  (1024U * 1024)
+#define CHUNK      (256U * 1024)    /* Bytes of the body in one frame. */
+#define GATHER_MS  1                /* For a frame to fill up. */
+#define UP_WINDOW  (1024U * 1024)   /* Of a request's body, on its way. */
+#define UP_WIDE    (2U * UP_WINDOW) /* Of a large one, */
+#define WIDE_MAX   16U              /* of so many at once. */
 #define IDLE_MAX   60000U
 #define HEADER_MAX 8192U
 #define METHOD_MAX 16U
@@ -526,7 +528,7 @@ static ssize_t on_body(struct os_exchange *exchange, void *buf, size_t size)
     if (relay->up_at == relay->up.len) {
         relay->up.len = relay->up_at = 0;
     }
-    if (relay->up_owed >= UP_WINDOW / 4)
+    if (relay->up_owed >= CHUNK)
         soon(relay);
     moved(relay);
     return (ssize_t) size;
@@ -646,6 +648,8 @@ bool serve_relay_start(struct serve_answer *answer)
         exchange->body_length =
             asks->body_length ? asks->body_length : UINT64_MAX;
         relay->up_owed = UP_WINDOW;
+        if (is_large(asks->body_length) && answer->serve->n_bulk < WIDE_MAX)
+            relay->up_owed = UP_WIDE;
     }
     if (!serve_assertion_request(answer, relay->word, &exchange->rewriting) ||
         !exchange->headers || strlen(exchange->method) > METHOD_MAX)

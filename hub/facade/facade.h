@@ -95,6 +95,7 @@ struct facade {
     uint64_t n_logins;                         /* Under way. */
     uint64_t n_open, n_bytes_up, n_bytes_down; /* For metrics. */
     LIST_HEAD(, facade_relay) relays;
+    unsigned n_wide; /* Of them, those with a wide window. */
 };
 
 void facade_init(struct facade *, struct ist_loop *, struct desk *,

@@ -26,6 +26,8 @@
 #define INLINE_MAX (64U * 1024)   /* A longer body follows the call. */
 #define PIECE      (256U * 1024)  /* Of a body that follows. */
 #define WINDOW     (1024U * 1024) /* Of the answer, here and on its way. */
+#define WIDE       (2U * WINDOW)  /* The same of one that is long, */
+#define WIDE_MAX   16U            /* for so many at once. */
 #define ARENA_MAX  (4U << 20)     /* A frame, or the call. */
 
 struct facade_relay {
@@ -50,7 +52,7 @@ struct facade_relay {
     struct ist_sb down; /* What the client's connection does not take yet. */
     size_t down_at;
     uint32_t owed; /* Bytes that went out, for which no credit was given. */
-    bool has_head, is_whole;
+    bool has_head, is_whole, is_wide;
     LIST_ENTRY(facade_relay) link;
 };
 
@@ -65,6 +67,7 @@ static void maybe_free(struct facade_relay *relay)
         return;
     LIST_REMOVE(relay, link);
     relay->facade->n_open--;
+    relay->facade->n_wide -= relay->is_wide;
     ist_timer_disarm(&relay->idle);
     ist_sb_fini(&relay->up);
     ist_sb_fini(&relay->down);
@@ -130,12 +133,24 @@ static void moved(struct facade_relay *relay)
 
 /* Down: the answer */
 
+/* An answer of which the client has taken a good part and more is to come: a
+ * line that is long holds much. */
+static void widen(struct facade_relay *relay)
+{
+    if (relay->is_wide || relay->facade->n_wide >= WIDE_MAX)
+        return;
+    relay->is_wide = true;
+    relay->facade->n_wide++;
+    relay->owed += WIDE - WINDOW;
+}
+
 static void give_credit(struct facade_relay *relay, size_t n)
 {
     relay->facade->n_bytes_down += n;
     relay->owed += (uint32_t) n;
     if (relay->owed < WINDOW / 4 || !relay->is_calling)
         return;
+    widen(relay);
     desk_call_credit_bytes(&relay->call, relay->owed);
     relay->owed = 0;
 }
