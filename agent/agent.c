@@ -487,7 +487,11 @@ static int open_projects(struct agent *agent, struct ist_err *err)
         return 0;
     agent->projects =
         projects_open(&agent->loop, agent->http, &agent->os_conf,
-                      agent->conf.projects, agent->conf.clouds, err);
+                      &(struct projects_conf){.path = agent->conf.projects,
+                                              .clouds = agent->conf.clouds,
+                                              .own = &agent->entry,
+                                              .state = agent->conf.state},
+                      err);
     return agent->projects ? 0 : err->code;
 }
 

@@ -273,22 +273,23 @@ static void take_life(struct os_cloud *cloud, struct ist_json_slice expires)
 }
 
 struct answer {
-    struct ist_json_slice expires, project, roles, catalog;
+    struct ist_json_slice expires, project, roles, catalog, user;
 };
 
 static int on_answer(void *arg, const struct ist_json_element *e)
 {
     struct answer *answer = arg;
 
-    *answer =
-        (struct answer){e->picks[0], e->picks[1], e->picks[2], e->picks[3]};
+    *answer = (struct answer){e->picks[0], e->picks[1], e->picks[2],
+                              e->picks[3], e->picks[4]};
     return 0;
 }
 
 static int take_answer(struct os_cloud *cloud, struct ist_err *err)
 {
     static const char *const picks[] = {"token.expires_at", "token.project.id",
-                                        "token.roles", "token.catalog"};
+                                        "token.roles", "token.catalog",
+                                        "token.user.id"};
     static const char *const role[] = {"name"};
     struct os_auth *auth = &cloud->auth;
     struct ist_json_slice doc = {ist_sb_text(&auth->call.collected),
@@ -303,6 +304,8 @@ static int take_answer(struct os_cloud *cloud, struct ist_err *err)
                        NULL))
         return os_fail(err, identity(), NULL, OS_E_LOGIN,
                        "the login has no project; name one in clouds.yaml");
+    if (!ist_json_text(answer.user, auth->user, sizeof(auth->user), NULL))
+        auth->user[0] = '\0';
     rc = take_token(cloud, err);
     if (rc)
         return rc;

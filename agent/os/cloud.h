@@ -88,8 +88,10 @@ struct os_login {
 
 void os_login_start(struct os_cloud *, struct os_login *);
 
-/* Id of the project that the credential is of; "" before the first login. */
+/* Ids of the project and the user that the credential is of; "" before the
+ * first login. */
 const char *os_cloud_project(const struct os_cloud *);
+const char *os_cloud_user(const struct os_cloud *);
 
 /* One resource. Borrowed from the request. */
 struct os_record {

@@ -29,7 +29,7 @@ struct os_auth {
     char *token;                    /* Owned, wiped. NULL: none. */
     uint32_t generation;            /* Of the token; counts up. */
     uint64_t valid_until, renew_at; /* Loop milliseconds. */
-    char project[OS_PROJECT_MAX + 1];
+    char project[OS_PROJECT_MAX + 1], user[OS_PROJECT_MAX + 1];
     bool admin;
 
     struct ist_http_call call;

@@ -20,6 +20,11 @@ const char *os_cloud_project(const struct os_cloud *cloud)
     return cloud->auth.project;
 }
 
+const char *os_cloud_user(const struct os_cloud *cloud)
+{
+    return cloud->auth.user;
+}
+
 /* For sentences, which are of what is read. */
 static const char *path_of(const struct os_exchange *x)
 {

@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define MAKE_MS  60000U /* For one credential. */
 #define AGAIN_MS 60000U /* For those that could not log in. */
 
 struct projects {
@@ -19,10 +20,14 @@ struct projects {
 
     /* Resolving: one row after the other. */
     struct ist_loop *loop;
+    struct ist_http *http;
+    const struct os_conf *conf; /* All borrowed. */
     struct os_login login;
     struct ist_timer again;
     size_t next;
-    bool is_logging_in; /* Until on_login(), not only until it is finished. */
+    /* Logging in or making a credential: until on_login() or on_made(), not
+     * only until it is finished. */
+    bool is_busy;
     bool is_closing, is_news, is_lacking; /* The last two: of this round. */
     void (*changed)(void *);
     void *changed_arg;
@@ -66,7 +71,7 @@ const struct project *projects_find(const struct projects *projects,
 
 static const char *project_of(const struct project *row)
 {
-    return os_cloud_project(row->cloud);
+    return row->cloud ? os_cloud_project(row->cloud) : "";
 }
 
 bool projects_tell(const struct projects *projects, struct ist_arena *arena,
@@ -135,16 +140,93 @@ static void on_login(struct ist_op *op)
     struct projects *projects = IST_CONTAINER(login, struct projects, login);
     const struct project *row = &projects->rows[projects->next++];
 
-    projects->is_logging_in = false;
+    projects->is_busy = false;
     if (projects->is_closing) {
         close_if_free(projects);
         return;
     }
     projects->is_news |= op->rc == 0;
     projects->is_lacking |= op->rc != 0;
-    if (op->rc)
+    if (op->rc == OS_E_LOGIN && row->project)
+        ist_log_warn("projects",
+                     "project %s: Keystone refuses the application credential "
+                     "that was made for %s: if it was not deleted there on "
+                     "purpose, delete %s and reload, and another is made",
+                     row->hub, row->project, row->grant.path);
+    else if (op->rc)
         ist_log_warn("projects", "project %s: %s", row->hub, op->err.text);
     resolve_next(projects);
+}
+
+static int open_cloud(struct projects *projects, struct project *row,
+                      struct ist_err *err)
+{
+    row->cloud = os_cloud_new(projects->loop, projects->http, &row->entry,
+                              projects->conf, err);
+    return row->cloud ? 0 : err->code;
+}
+
+/* The rows of the same grant, this one among them, which have a credential
+ * now. */
+static int use_grant(struct projects *projects, const struct grant *grant,
+                     struct ist_err *err)
+{
+    int rc = 0;
+
+    for (size_t i = 0; i < projects->n && rc == 0; i++) {
+        struct project *row = &projects->rows[i];
+
+        if (!row->project || row->cloud || !grant_is_same(&row->grant, grant))
+            continue;
+        rc = grant_entry(grant, &row->entry);
+        if (rc)
+            ist_err_set(err, rc, "out of memory");
+        else
+            rc = open_cloud(projects, row, err);
+    }
+    return rc;
+}
+
+static void on_made(struct ist_op *op)
+{
+    struct grant *grant = IST_CONTAINER(op, struct grant, op);
+    struct project *row = IST_CONTAINER(grant, struct project, grant);
+    struct projects *projects = row->owner;
+    int rc = op->rc;
+
+    projects->is_busy = false;
+    if (projects->is_closing) {
+        close_if_free(projects);
+        return;
+    }
+    if (rc == 0)
+        rc = use_grant(projects, grant, &op->err);
+    if (rc) {
+        ist_log_warn("projects",
+                     "project %s: no application credential could be made for "
+                     "%s: %s",
+                     row->hub, row->project, op->err.text);
+        projects->is_lacking = true;
+        projects->next++;
+    } else {
+        ist_log_info("projects",
+                     "project %s: an application credential was made for %s",
+                     row->hub, row->project);
+    }
+    resolve_next(projects);
+}
+
+/* The next row's login, or before it the making of what it logs in with. */
+static void resolve_row(struct projects *projects, struct project *row)
+{
+    projects->is_busy = true;
+    if (row->cloud) {
+        ist_op_prepare(&projects->login.op, projects->loop, NULL, 0, on_login);
+        os_login_start(row->cloud, &projects->login);
+    } else {
+        ist_op_prepare(&row->grant.op, projects->loop, NULL, MAKE_MS, on_made);
+        grant_start(&row->grant);
+    }
 }
 
 static void resolve_next(struct projects *projects)
@@ -153,9 +235,7 @@ static void resolve_next(struct projects *projects)
            project_of(&projects->rows[projects->next])[0])
         projects->next++;
     if (projects->next < projects->n) {
-        projects->is_logging_in = true;
-        ist_op_prepare(&projects->login.op, projects->loop, NULL, 0, on_login);
-        os_login_start(projects->rows[projects->next].cloud, &projects->login);
+        resolve_row(projects, &projects->rows[projects->next]);
         return;
     }
     if (projects->is_news)
@@ -186,19 +266,20 @@ static char *word(struct ist_conf_report *report, const struct ist_yaml_link *l)
     return NULL;
 }
 
-static void read_roles(struct project *row, struct ist_conf_report *report,
+static void read_roles(char *roles[PROJECTS_ROLES_MAX], size_t *n,
+                       struct ist_conf_report *report,
                        const struct ist_yaml_link *l)
 {
     if (l->node->type != IST_YAML_LIST) {
-        ist_conf_complain(report, l->line, "roles must be a list");
+        ist_conf_complain(report, l->line, "%s must be a list", l->key);
         return;
     }
     for (const struct ist_yaml_link *r = l->node->first; r; r = r->next) {
-        if (row->n_roles == PROJECTS_ROLES_MAX)
+        if (*n == PROJECTS_ROLES_MAX)
             ist_conf_complain(report, l->line, "more than %d roles",
                               PROJECTS_ROLES_MAX);
-        else if ((row->roles[row->n_roles] = word(report, r)))
-            row->n_roles++;
+        else if ((roles[*n] = word(report, r)))
+            ++*n;
     }
 }
 
@@ -211,11 +292,16 @@ static void read_member(struct project *row, struct ist_conf_report *report,
         row->hub = word(report, l);
     else if (strcmp(l->key, "cloud") == 0)
         row->cloud_name = word(report, l);
+    else if (strcmp(l->key, "project") == 0)
+        row->project = word(report, l);
     else if (strcmp(l->key, "roles") == 0)
-        read_roles(row, report, l);
+        read_roles(row->roles, &row->n_roles, report, l);
+    else if (strcmp(l->key, "grant") == 0)
+        read_roles(row->granted, &row->n_granted, report, l);
     else
         ist_conf_complain(report, l->line,
-                          "%s is none of the members hub, cloud and roles",
+                          "%s is none of the members hub, project, grant, "
+                          "cloud and roles",
                           ist_conf_quote(l->key, quote));
 }
 
@@ -224,15 +310,21 @@ static void read_row(struct projects *projects, struct ist_conf_report *report,
 {
     struct project *row = &projects->rows[projects->n++];
 
+    row->owner = projects;
     if (node->type != IST_YAML_MAP) {
         ist_conf_complain(report, node->line, "a project must be a map");
         return;
     }
     for (const struct ist_yaml_link *l = node->first; l; l = l->next)
         read_member(row, report, l);
-    if (!row->hub || !row->cloud_name)
+    if (!row->hub || !row->cloud_name == !row->project)
         ist_conf_complain(report, node->line,
-                          "a project must say hub: and cloud:");
+                          "a project must say hub:, and either project: or "
+                          "cloud:");
+    else if (!row->project != (row->n_granted == 0))
+        ist_conf_complain(report, node->line,
+                          "project: and grant:, the roles that the hub's users "
+                          "have in it, belong together");
 }
 
 static void read_tree(struct projects *projects, struct ist_conf_report *report,
@@ -291,8 +383,12 @@ static void projects_free(struct projects *projects)
 
         free(row->hub);
         free(row->cloud_name);
+        free(row->project);
         for (size_t j = 0; j < row->n_roles; j++)
             free(row->roles[j]);
+        for (size_t j = 0; j < row->n_granted; j++)
+            free(row->granted[j]);
+        grant_fini(&row->grant);
         ist_cloud_entry_fini(&row->entry);
     }
     free(projects->rows);
@@ -312,16 +408,17 @@ static void on_closed(void *arg)
 
 static void close_rows(struct projects *projects)
 {
-    projects->n_closing = projects->n + 1;
-    for (size_t i = 0; i < projects->n; i++)
+    projects->n_closing = 2 * projects->n + 1;
+    for (size_t i = 0; i < projects->n; i++) {
         os_cloud_close(projects->rows[i].cloud, on_closed, projects);
+        grant_close(&projects->rows[i].grant, on_closed, projects);
+    }
     on_closed(projects);
 }
 
 static void close_if_free(struct projects *projects)
 {
-    if (projects->is_closing && projects->n_held == 0 &&
-        !projects->is_logging_in)
+    if (projects->is_closing && projects->n_held == 0 && !projects->is_busy)
         close_rows(projects);
 }
 
@@ -349,14 +446,39 @@ void projects_close(struct projects *projects, void (*closed)(void *),
     projects->arg = arg;
     projects->is_closing = true;
     ist_timer_disarm(&projects->again);
-    if (projects->is_logging_in)
-        ist_op_cancel(&projects->login.op, -ECANCELED);
+    if (projects->is_busy) {
+        struct project *row = &projects->rows[projects->next];
+
+        ist_op_cancel(row->cloud ? &projects->login.op : &row->grant.op,
+                      -ECANCELED);
+    }
     close_if_free(projects);
 }
 
+/* What it logs in with; a credential that is still to be made is none yet. */
+static int open_row(struct projects *projects, struct project *row,
+                    const struct projects_conf *conf, struct ist_err *err)
+{
+    int rc;
+
+    if (row->cloud_name) {
+        rc = ist_clouds_load(conf->clouds, row->cloud_name, &row->entry, err);
+    } else {
+        rc = grant_init(&row->grant, projects->loop, projects->http,
+                        projects->conf, conf->own, conf->state, row->project,
+                        row->granted, row->n_granted, err);
+        if (rc == 0)
+            rc = grant_read(&row->grant, &row->entry, err);
+        if (rc == -ENOENT)
+            return 0;
+    }
+    return rc ? rc : open_cloud(projects, row, err);
+}
+
 struct projects *projects_open(struct ist_loop *loop, struct ist_http *http,
-                               const struct os_conf *conf, const char *path,
-                               const char *clouds, struct ist_err *err)
+                               const struct os_conf *os_conf,
+                               const struct projects_conf *conf,
+                               struct ist_err *err)
 {
     struct projects *projects = calloc(1, sizeof(*projects));
     int rc;
@@ -366,17 +488,15 @@ struct projects *projects_open(struct ist_loop *loop, struct ist_http *http,
         return NULL;
     }
     projects->loop = loop;
-    rc = read_file(projects, path, err);
+    projects->http = http;
+    projects->conf = os_conf;
+    rc = read_file(projects, conf->path, err);
     for (size_t i = 0; i < projects->n && rc == 0; i++) {
         struct project *row = &projects->rows[i];
 
-        rc = ist_clouds_load(clouds, row->cloud_name, &row->entry, err);
-        if (rc == 0) {
-            row->cloud = os_cloud_new(loop, http, &row->entry, conf, err);
-            rc = row->cloud ? 0 : err->code;
-        }
+        rc = open_row(projects, row, conf, err);
         if (rc)
-            ist_err_wrap(err, "%s: project %s", path, row->hub);
+            ist_err_wrap(err, "%s: project %s", conf->path, row->hub);
     }
     if (rc == 0)
         return projects;

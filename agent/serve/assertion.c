@@ -104,6 +104,21 @@ static bool find_project(struct serve_answer *answer,
     word->project = projects_find(answer->serve->projects, assertion->project,
                                   assertion->project_name, assertion->roles,
                                   assertion->n_roles);
+    if (word->project && word->project->project &&
+        strcmp(asked->kind, "keypair") == 0) {
+        serve_answer_refuse(answer, ISTHMUS__V1__FAILURE__CODE__DENIED,
+                            "key pairs are a user's, and projects that are "
+                            "granted in projects.yaml share one here: those "
+                            "that need them are mapped by cloud:");
+        return false;
+    }
+    if (word->project && !word->project->cloud) {
+        serve_answer_refuse(answer, ISTHMUS__V1__FAILURE__CODE__BUSY,
+                            "the site's agent has no credential for the "
+                            "project yet: its log says why");
+        answer->failure.retryable = true;
+        return false;
+    }
     if (word->project) {
         word->held = answer->serve->projects;
         projects_hold(word->held);

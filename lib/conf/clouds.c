@@ -69,6 +69,29 @@ void ist_cloud_entry_fini(struct ist_cloud_entry *entry)
     *entry = (struct ist_cloud_entry){.name = NULL};
 }
 
+int ist_cloud_entry_copy(const struct ist_cloud_entry *from,
+                         struct ist_cloud_entry *ret)
+{
+    struct ist_cloud_entry source = *from;
+    bool is_whole = true;
+
+    *ret = (struct ist_cloud_entry){.auth = from->auth,
+                                    .insecure = from->insecure,
+                                    .exposed = from->exposed};
+    ret->name = strdup(from->name);
+    for (size_t i = 0; i < IST_COUNT(fields); i++) {
+        const char *text = *text_at(&source, &fields[i]);
+        char **copy = text_at(ret, &fields[i]);
+
+        *copy = text ? strdup(text) : NULL;
+        is_whole &= !text || *copy;
+    }
+    if (ret->name && is_whole)
+        return 0;
+    ist_cloud_entry_fini(ret);
+    return -ENOMEM;
+}
+
 static void source_fini(struct source *source)
 {
     free(source->path);

@@ -45,6 +45,10 @@ struct ist_cloud_entry {
 int ist_clouds_load(const char *path, const char *cloud,
                     struct ist_cloud_entry *ret, struct ist_err *err);
 
+/* -ENOMEM: 'ret' is empty. */
+int ist_cloud_entry_copy(const struct ist_cloud_entry *,
+                         struct ist_cloud_entry *ret);
+
 /* Wipes and frees. Safe on a zeroed entry. */
 void ist_cloud_entry_fini(struct ist_cloud_entry *);
 

@@ -679,6 +679,7 @@ static void put_token(const struct request *r, uint64_t wall_ms,
     ist_sb_printf(&answer->body,
                   "{\"token\": {\"expires_at\": \"%s\", \"roles\": [{\"id\": "
                   "\"1\", \"name\": \"%s\"}], \"project\": {\"id\": \"%s\"}, "
+                  "\"user\": {\"id\": \"u-1\"}, "
                   "\"catalog\": [",
                   expires, r->site->role, r->site->project);
     put_catalog(r->site, &answer->body);

@@ -25,6 +25,14 @@ static const char clouds[] = "clouds:\n"
                              "           application_credential_id: i,\n"
                              "           application_credential_secret: s}\n";
 
+static char state_dir[SCRATCH_SIZE];
+static struct ist_cloud_entry own = {
+    .name = (char *) "hkg",
+    .auth = IST_CLOUD_PASSWORD,
+    .auth_url = (char *) "http://10.0.0.1:5000/v3",
+    .username = (char *) "agent",
+    .password = (char *) "secret",
+};
 static struct ist_loop loop;
 static const struct os_conf conf = {.answer_max = 1 << 20};
 
@@ -46,7 +54,12 @@ static struct projects *read_text(const char *text, struct ist_err *err)
 
     put(path, text);
     put(clouds_path, clouds);
-    projects = projects_open(&loop, NULL, &conf, path, clouds_path, err);
+    projects = projects_open(&loop, NULL, &conf,
+                             &(struct projects_conf){.path = path,
+                                                     .clouds = clouds_path,
+                                                     .own = &own,
+                                                     .state = state_dir},
+                             err);
     unlink(path);
     unlink(clouds_path);
     return projects;
@@ -152,7 +165,14 @@ static void test_bad_files(void **state)
         {"", "must be a list"},
         {"projects: 3\n", "must be a list"},
         {"projects:\n  - x\n", ":2: a project must be a map"},
-        {"projects:\n  - {hub: a}\n", "must say hub: and cloud:"},
+        {"projects:\n  - {hub: a}\n", "must say hub:, and either"},
+        {"projects:\n  - {hub: a, cloud: shop, project: x, grant: [y]}\n",
+         "either project: or cloud:"},
+        {"projects:\n  - {hub: a, project: x}\n", "belong together"},
+        {"projects:\n  - {hub: a, cloud: shop, grant: [y]}\n",
+         "belong together"},
+        {"projects:\n  - {hub: a, project: x, grant: y}\n",
+         "grant must be a list"},
         {"projects:\n  - {hub: a, cloud: shop, role: [x]}\n",
          "role is none of"},
         {"projects:\n  - {hub: a, cloud: shop, roles: x}\n",
@@ -169,7 +189,8 @@ static void test_bad_files(void **state)
             fail_msg("%s", err.text);
         ist_loop_run(&loop);
     }
-    assert_null(projects_open(&loop, NULL, &conf, "/nosuch", NULL, &err));
+    assert_null(projects_open(
+        &loop, NULL, &conf, &(struct projects_conf){.path = "/nosuch"}, &err));
     assert_non_null(strstr(err.text, "/nosuch"));
 }
 
@@ -183,8 +204,10 @@ int main(void)
     };
     int n;
 
+    scratch_make(state_dir);
     ist_loop_init(&loop);
     n = cmocka_run_group_tests(tests, NULL, NULL);
     ist_loop_fini(&loop);
+    scratch_drop(state_dir);
     return n;
 }

@@ -7,7 +7,7 @@
 #include "../scratch.h"
 #include "bus/mem.h"
 #include "codec/unpack.h"
-#include "os/exchange.h"
+#include "os/credential.h"
 #include "serve/answer.h"
 
 #include "isthmus/v1/presence.pb-c.h"
@@ -182,6 +182,17 @@ void os_login_start(struct os_cloud *c, struct os_login *login)
 {
     (void) c, (void) login;
     fail_msg("nobody logs in here");
+}
+
+void os_credential_start(struct os_credential *c)
+{
+    (void) c;
+    fail_msg("nobody makes credentials here");
+}
+
+void os_credential_fini(struct os_credential *c)
+{
+    (void) c;
 }
 
 void os_visitor_start(struct os_visitor *visitor)

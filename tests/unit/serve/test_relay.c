@@ -364,7 +364,9 @@ static struct projects *map_projects(struct box *box)
     assert_int_equal(write(clouds_fd, clouds, strlen(clouds)), strlen(clouds));
     close(fd);
     close(clouds_fd);
-    projects = projects_open(&box->loop, NULL, NULL, path, clouds_path, &err);
+    projects = projects_open(
+        &box->loop, NULL, NULL,
+        &(struct projects_conf){.path = path, .clouds = clouds_path}, &err);
     unlink(path);
     unlink(clouds_path);
     assert_non_null(projects);
