@@ -20,6 +20,7 @@
 #include "serve/audit.h"
 #include "serve/bulk.h"
 #include "serve/command.h"
+#include "serve/guest.h"
 #include "serve/serve.h"
 
 #include <errno.h>
@@ -35,6 +36,7 @@
 struct agent_conf {
     char *site, *state, *cloud, *clouds, *policy, *projects, *log_level,
         *metrics;
+    bool passthrough;
 };
 
 static const struct ist_row agent_rows[] = {
@@ -49,6 +51,11 @@ static const struct ist_row agent_rows[] = {
     {"openstack.clouds", IST_ROW_PATH, offsetof(struct agent_conf, clouds),
      NULL, 1, 4000, 0,
      "The clouds.yaml; else it is looked for as OpenStack clients do."},
+    {"openstack.passthrough", IST_ROW_BOOL,
+     offsetof(struct agent_conf, passthrough), "false", 0, 0, 0,
+     "The site shares its Keystone with the homes of some users of the hub: "
+     "they act with their own tokens and roles, and projects.yaml is not asked "
+     "for them. Users of this site give the hub their tokens for it."},
     {"policy", IST_ROW_PATH, offsetof(struct agent_conf, policy),
      "/etc/isthmus/policy.yaml", 1, 4000, 0,
      "What the hub may ask. What it does not list is refused."},
@@ -88,6 +95,7 @@ struct agent {
     struct notify *events; /* NULL: none are listened to. */
     struct serve serve;
     struct serve_bulk bulk;
+    struct serve_guests *guests;
     struct serve_commands commands;
     struct agent_metrics metrics;
 
@@ -97,7 +105,7 @@ struct agent {
     struct ist_daemon daemon;
     struct ist_notify notify;
     bool events_closed, feed_closed, bus_closed, cloud_closed, projects_closed,
-        http_closed, page_closed;
+        guests_closed, http_closed, page_closed;
 };
 
 #define AGENT_TABLES(a)                                                        \
@@ -343,6 +351,11 @@ static void on_projects_closed(void *arg)
     ((struct agent *) arg)->projects_closed = true;
 }
 
+static void on_guests_closed(void *arg)
+{
+    ((struct agent *) arg)->guests_closed = true;
+}
+
 static void on_http_closed(void *arg)
 {
     ((struct agent *) arg)->http_closed = true;
@@ -409,6 +422,7 @@ static bool bus_over(void *arg)
         return false;
     agent->bus = ist_bus_free(agent->bus);
     projects_close(IST_TAKE(agent->projects), on_projects_closed, agent);
+    serve_guests_close(IST_TAKE(agent->guests), on_guests_closed, agent);
     os_cloud_close(IST_TAKE(agent->cloud), on_cloud_closed, agent);
     return true;
 }
@@ -418,7 +432,7 @@ static bool cloud_over(void *arg)
     struct agent *agent = arg;
 
     if (!agent->cloud_closed || !agent->projects_closed ||
-        agent->n_old_projects > 0)
+        !agent->guests_closed || agent->n_old_projects > 0)
         return false;
     ist_http_close(IST_TAKE(agent->http), on_http_closed, agent);
     return true;
@@ -525,6 +539,13 @@ static int open_serve(struct agent *agent, struct ist_err *err)
                &agent->keys.hub, agent->cloud, agent->policy, agent->conf.site,
                &agent->serve_conf);
     agent->serve.projects = agent->projects;
+    if (agent->conf.passthrough) {
+        agent->guests = serve_guests_new(&agent->loop, agent->http,
+                                         &agent->os_conf, &agent->entry);
+        if (!agent->guests)
+            return ist_err_set(err, -ENOMEM, "out of memory");
+    }
+    agent->serve.guests = agent->guests;
     serve_bulk_init(&agent->bulk, &agent->serve, dial_bulk, agent);
     rc = snprintf(path, sizeof(path), "%s/audit.log", agent->conf.state);
     if (rc < 0 || (size_t) rc >= sizeof(path))

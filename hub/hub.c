@@ -15,6 +15,7 @@
 #include "events/noc.h"
 #include "events/webhook.h"
 #include "facade/mapping.h"
+#include "facade/pass.h"
 #include "facade/roles.h"
 #include "facade/token.h"
 #include "facade/user.h"
@@ -328,6 +329,7 @@ static bool intake_over(void *arg)
         return false;
     global_fini(&hub->global);
     hub->facade.roles = facade_roles_free(hub->facade.roles);
+    hub->facade.passes = facade_passes_free(hub->facade.passes);
     hub->mappings = facade_mappings_free(hub->mappings);
     hub->projects = facade_keep_free(hub->projects);
     hub->aliases = facade_keep_free(hub->aliases);
@@ -563,6 +565,9 @@ static int open_api(struct hub *hub, struct ist_err *err)
     api_set_webhooks(&hub->api, hub->webhooks);
     facade_init(&hub->facade, &hub->loop, &hub->desk, hub->sites,
                 &hub->home.keys.self, &hub->facade_conf);
+    if (hub->facade_conf.passthrough)
+        hub->facade.passes =
+            facade_passes_new(&hub->loop, hub->facade_conf.passthrough);
     hub->facade.tokens = hub->tokens;
     hub->facade.credentials = hub->credentials;
     hub->facade.users = hub->users;

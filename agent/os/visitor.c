@@ -7,6 +7,7 @@
 #include "codec/uuid5.h"
 #include "conf/file.h"
 #include "os/fail.h"
+#include "os/key.h"
 #include "os/url.h"
 
 #include <errno.h>
@@ -106,10 +107,27 @@ static bool take_project(struct os_visitor *v, Isthmus__V1__Grant *grant,
     return grant->project_id && grant->project && grant->domain;
 }
 
+static void take_end(Isthmus__V1__Identity *who, struct ist_json_slice time)
+{
+    uint64_t us;
+
+    if (ist_json_type(time) == IST_JSON_STRING &&
+        os_time_parse(time.data + 1, time.size - 2, &us))
+        who->token_expires_ms = us / 1000;
+}
+
 static int on_token(void *arg, const struct ist_json_element *e)
 {
     static const char *const role[] = {"name"};
-    enum { USER, NAME, DOMAIN_ID, DOMAIN, PROJECT, ROLES = PROJECT + 4 };
+    enum {
+        USER,
+        NAME,
+        DOMAIN_ID,
+        DOMAIN,
+        PROJECT,
+        ROLES = PROJECT + 4,
+        EXPIRES
+    };
     struct reading *reading = arg;
     struct os_visitor *v = reading->v;
     Isthmus__V1__Identity *who = v->identity;
@@ -117,6 +135,7 @@ static int on_token(void *arg, const struct ist_json_element *e)
     who->user_id = text_of(v, e->picks[USER]);
     who->user = text_of(v, e->picks[NAME]);
     who->domain = domain_of(v, e->picks[DOMAIN_ID], e->picks[DOMAIN]);
+    take_end(who, e->picks[EXPIRES]);
     reading->good = who->user_id && who->user && who->domain;
     if (!e->picks[PROJECT].data || !reading->good)
         return 0;
@@ -140,7 +159,8 @@ static bool read_token(struct os_visitor *v, Isthmus__V1__Grant *grant)
                                         "token.project.name",
                                         "token.project.domain.id",
                                         "token.project.domain.name",
-                                        "token.roles"};
+                                        "token.roles",
+                                        "token.expires_at"};
     struct ist_json_slice doc = {ist_sb_text(&v->call.collected),
                                  v->call.collected.len};
     struct reading reading = {v, grant, false};

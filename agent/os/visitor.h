@@ -22,13 +22,14 @@ struct os_visitor {
                                 * of; see codec/uuid5.h. */
     struct ist_arena *arena;   /* Where the answer lives. */
 
-    Isthmus__V1__Identity *identity; /* Valid in 'done' with rc 0. */
+    Isthmus__V1__Identity *identity; /* Valid in 'done' with rc 0; without the
+                                      * token. */
+    char *token;                     /* The same. Wiped when it is over. */
 
     /* Private to visitor.c. */
     struct ist_http_call call;
     struct ist_sb url, body, header;
     const char *headers[4];
-    char *token; /* Owned, wiped. */
     size_t next; /* The grant whose roles come next. */
 };
 

@@ -495,8 +495,15 @@ static void on_visited(struct ist_op *op)
     struct serve_answer *answer =
         IST_CONTAINER(op, struct serve_answer, visitor.op);
 
-    if (op->rc == 0)
-        answer->identity = answer->visitor.identity;
+    struct os_visitor *visitor = &answer->visitor;
+
+    if (op->rc == 0) {
+        answer->identity = visitor->identity;
+        /* Only where the site has its users act with their own. */
+        if (answer->serve->guests && visitor->asks->wants_token)
+            visitor->identity->token = (ProtobufCBinaryData){
+                strlen(visitor->token), (uint8_t *) visitor->token};
+    }
     on_work_done(answer, op);
 }
 

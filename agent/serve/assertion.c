@@ -101,6 +101,20 @@ static bool find_project(struct serve_answer *answer,
                             "only who has logged in may ask for that");
         return false;
     }
+    if (answer->serve->guests && word->asks->token.len) {
+        word->guest =
+            serve_guests_get(answer->serve->guests, word->asks->token.data,
+                             word->asks->token.len, word->asks->project);
+        if (word->guest) {
+            asked->project = word->guest->project;
+            return true;
+        }
+        serve_answer_refuse(answer, ISTHMUS__V1__FAILURE__CODE__BUSY,
+                            "as many users act with their own tokens as may, "
+                            "or this one's is none");
+        answer->failure.retryable = true;
+        return false;
+    }
     word->project = projects_find(answer->serve->projects, assertion->project,
                                   assertion->project_name, assertion->roles,
                                   assertion->n_roles);
@@ -170,11 +184,14 @@ bool serve_assertion_look(struct serve_answer *answer,
 void serve_assertion_fini(struct serve_asserted *word)
 {
     projects_release(IST_TAKE(word->held));
+    serve_guest_release(IST_TAKE(word->guest));
 }
 
 struct os_cloud *serve_assertion_cloud(const struct serve_answer *answer,
                                        const struct serve_asserted *word)
 {
+    if (word->guest)
+        return word->guest->cloud;
     return word->project ? word->project->cloud : answer->serve->cloud;
 }
 
@@ -248,7 +265,7 @@ bool serve_assertion_request(struct serve_answer *answer,
                              struct ist_rewriting *ret)
 {
     *ret = (struct ist_rewriting){0};
-    if (word->project)
+    if (word->project || word->guest)
         ret->id_from = word->assertion->project;
     return take_swaps(&answer->arena, word->asks, false, ret);
 }
@@ -283,7 +300,7 @@ bool serve_assertion_rewriting(struct serve_answer *answer,
     if (!take_maps(arena, cloud, word->asks->public_url, ret) ||
         !take_swaps(arena, word->asks, true, ret))
         return false;
-    if (!word->project)
+    if (!word->project && !word->guest)
         return true;
     ret->id_from = ist_arena_strdup(arena, os_cloud_project(cloud));
     ret->id_to = word->assertion->project;

@@ -8,6 +8,7 @@
 #include "codec/rewrite.h"
 #include "os/rows.h"
 #include "projects/projects.h"
+#include "serve/guest.h"
 
 #include "isthmus/v1/relay.pb-c.h"
 
@@ -21,6 +22,7 @@ struct serve_asserted {
     const struct os_service *service;
     const struct project *project; /* Of 'held'; NULL: the site's own. */
     struct projects *held;         /* Until serve_assertion_fini(). */
+    struct serve_guest *guest;     /* The same; or NULL. */
 };
 
 /* Fills both when the word is good. False: the answer is a failure that says
@@ -32,7 +34,8 @@ bool serve_assertion_look(struct serve_answer *, const Isthmus__V1__Relay *,
 /* Safe on a zeroed one. */
 void serve_assertion_fini(struct serve_asserted *);
 
-/* Who acts: the credential that the site has put for the project. */
+/* Who acts: the credential that the site has put for the project, or the user
+ * with a token of his own. */
 struct os_cloud *serve_assertion_cloud(const struct serve_answer *,
                                        const struct serve_asserted *);
 

@@ -35,6 +35,7 @@ extern const struct ist_row serve_rows[];
 struct serve_answer;
 struct serve_audit;
 struct serve_bulk;
+struct serve_guests;
 RB_HEAD(serve_answers, serve_answer);
 
 /* Counted for metrics; only ever rise. */
@@ -54,7 +55,9 @@ struct serve {
     struct feed *feed;         /* Borrowed, set by the owner; NULL: none. */
     struct serve_audit *audit; /* The same. */
     struct serve_bulk *bulk;   /* The same: the way of large bodies. */
-    char site[40];             /* Its word on the bus. */
+    /* The same; NULL: nobody acts with a token of his own. */
+    struct serve_guests *guests;
+    char site[40]; /* Its word on the bus. */
     struct serve_conf conf;
     struct serve_counts counts;
     uint64_t n_open, n_bulk; /* Answers under way; those with a large body. */

@@ -2,6 +2,7 @@
 
 #include "codec/statement.h"
 #include "codec/unpack.h"
+#include "facade/pass.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -113,6 +114,12 @@ bool facade_assert(const struct facade *facade,
     if (!ret->body_follows) {
         crypto_hash_sha256(hash, ret->body.data, ret->body.len);
         assertion.body_hash = (ProtobufCBinaryData){sizeof(hash), hash};
+    }
+    if (facade_pass_is_for(&asked->caller, asked->site->name)) {
+        ret->token =
+            (ProtobufCBinaryData){strlen(asked->caller.pass),
+                                  (uint8_t *) (uintptr_t) asked->caller.pass};
+        ret->project = (char *) (uintptr_t) asked->caller.pass_project;
     }
     ret->public_url = (char *) (uintptr_t) asked->base;
     ret->swaps = asked->swaps;

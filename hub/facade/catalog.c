@@ -201,12 +201,13 @@ static bool is_anywhere(const struct facade *facade, const struct entry *entry)
 void facade_catalog_json(struct ist_sb *out, const struct facade *facade,
                          const char *url, const Isthmus__V1__Token *token)
 {
-    struct facade_caller caller = {"", "", "", NULL, 0};
+    struct facade_caller caller = {
+        .user = "", .project = "", .project_name = ""};
     struct ist_arena arena;
 
     ist_arena_init(&arena, CALLER_MAX);
     if (token->scoped)
-        facade_caller_of(token, &arena, &caller);
+        facade_caller_of(facade, token, &arena, &caller);
     ist_sb_putc(out, '[');
     for (size_t i = 0; i < IST_COUNT(entries); i++) {
         if (entries[i].is_extra && !is_anywhere(facade, &entries[i]))

@@ -4,6 +4,7 @@
 
 #include "facade/catalog.h"
 #include "facade/fault.h"
+#include "facade/pass.h"
 #include "facade/relay.h"
 #include "facade/token.h"
 #include "sites/key.h"
@@ -32,6 +33,11 @@ const struct ist_row facade_rows[] = {
      60000, 86400000, 0, "How long a token is good for."},
     {"facade.roles", IST_ROW_PATH, offsetof(struct facade_conf, roles), NULL, 1,
      400, 0, "The roles.yaml: who is more than a tenant at the hub."},
+    {"facade.passthrough", IST_ROW_STRING,
+     offsetof(struct facade_conf, passthrough), NULL, 1, 4000, 0,
+     "Sites, with commas, that share one Keystone: users of each act at all of "
+     "them with their own Keystone token, which goes to no other site. Their "
+     "agents must say openstack.passthrough."},
     IST_ROW_END,
 };
 
@@ -112,7 +118,8 @@ static const char *name_of(struct ist_arena *arena, const char *site,
     return text;
 }
 
-bool facade_caller_of(const Isthmus__V1__Token *token, struct ist_arena *arena,
+bool facade_caller_of(const struct facade *facade,
+                      const Isthmus__V1__Token *token, struct ist_arena *arena,
                       struct facade_caller *ret)
 {
     const Isthmus__V1__Identity *who = token->identity;
@@ -126,6 +133,16 @@ bool facade_caller_of(const Isthmus__V1__Token *token, struct ist_arena *arena,
                                 who->grants[0]->project);
     ret->roles = who->grants[0]->roles;
     ret->n_roles = who->grants[0]->n_roles;
+    ret->pass = NULL;
+    if (token->has_pass) {
+        const char *pass = facade_pass_find(facade->passes, token->audit_id);
+
+        ret->pass = pass ? ist_arena_strdup(arena, pass) : NULL;
+        if (!ret->pass)
+            return false;
+    }
+    ret->pass_sites = facade->conf.passthrough;
+    ret->pass_project = who->grants[0]->project_id;
     return ret->user && ret->project_name;
 }
 
@@ -140,14 +157,18 @@ bool facade_find_caller(const struct facade *facade,
     if (!text)
         return false;
     if (facade->is_admin && facade->is_admin(facade->arg, text)) {
-        *ret = (struct facade_caller){"hub/admin", "", "", admin, 1};
+        *ret = (struct facade_caller){.user = "hub/admin",
+                                      .project = "",
+                                      .project_name = "",
+                                      .roles = admin,
+                                      .n_roles = 1};
         return true;
     }
     token = facade->tokens
                 ? facade_token_find(facade->tokens, facade->credentials, text,
                                     &http->arena)
                 : NULL;
-    return token && facade_caller_of(token, &http->arena, ret);
+    return token && facade_caller_of(facade, token, &http->arena, ret);
 }
 
 /* Clients ask a service for its versions before they log in: keystoneauth by
@@ -208,7 +229,8 @@ void facade_begin(struct facade *facade, struct ist_httpd_request *http)
         asked.service = facade_service_find(parts.service, parts.service_len);
     if (asked.service)
         shape = asked.service->shape;
-    asked.caller = (struct facade_caller){"", "", "", NULL, 0};
+    asked.caller =
+        (struct facade_caller){.user = "", .project = "", .project_name = ""};
     if (!facade_find_caller(facade, http, &asked.caller) &&
         !(parts.target && is_versions(http, parts.target))) {
         facade_fault(http, shape, 401, auth,

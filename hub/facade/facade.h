@@ -27,6 +27,7 @@ struct facade_conf {
     uint64_t logins_max; /* At once; above: 503. */
     uint64_t token_ms;   /* Life of a token. */
     char *roles;         /* The roles.yaml; NULL: all are tenants. */
+    char *passthrough;   /* Sites that share one Keystone; NULL: none do. */
 };
 
 #define FACADE_IDENTITY "/identity"
@@ -43,12 +44,17 @@ struct facade_caller {
     const char *project_name; /* "hkg/shop" */
     char **roles;
     size_t n_roles; /* All borrowed from the request. */
+    /* Of one who may act with a token of his own: it, at which sites, and the
+     * id of the project in their Keystone. NULL: he may not. */
+    const char *pass, *pass_sites, *pass_project;
 };
+
+struct facade;
 
 /* Only a token that is of a project can do anything at a site. What is made up
  * is in the arena, the rest borrowed from the token. */
-bool facade_caller_of(const Isthmus__V1__Token *, struct ist_arena *,
-                      struct facade_caller *ret);
+bool facade_caller_of(const struct facade *, const Isthmus__V1__Token *,
+                      struct ist_arena *, struct facade_caller *ret);
 
 /* What is asked of whom. Strings are the request's. */
 struct facade_asked {
@@ -67,6 +73,7 @@ struct facade_asked {
 
 struct facade_keep;
 struct facade_mappings;
+struct facade_passes;
 struct facade_roles;
 
 /* The region of all sites; its requests come as those of a site's do, but
@@ -86,8 +93,9 @@ struct facade {
     /* Borrowed, set by the owner. */
     struct facade_keep *tokens, *credentials, *users;
     struct facade_mappings *mappings;
-    struct facade_roles *roles; /* NULL: all are tenants. */
-    facade_region_fn *global;   /* NULL: there is none. */
+    struct facade_roles *roles;   /* NULL: all are tenants. */
+    struct facade_passes *passes; /* NULL: no sites share a Keystone. */
+    facade_region_fn *global;     /* NULL: there is none. */
     void *global_arg;
     /* Is it the token of the hub's admin? */
     bool (*is_admin)(void *arg, const char *token);

@@ -4,6 +4,7 @@
 #include "facade/identity_priv.h"
 
 #include "facade/catalog.h"
+#include "facade/pass.h"
 #include "facade/user.h"
 
 #include <errno.h>
@@ -20,6 +21,7 @@ struct login {
     struct facade_keep_write issue;
     char text[FACADE_TOKEN_SIZE]; /* Of the token. */
     Isthmus__V1__Token token;
+    const char *old_audit_id; /* Of the token that it came of; or NULL. */
     bool with_catalog;
 };
 
@@ -54,6 +56,28 @@ static void on_issued(struct ist_op *op)
     login_free(login);
 }
 
+/* The user's own Keystone token, if there is one, stays in memory; what is
+ * kept of the login has none. */
+static void keep_pass(struct login *login)
+{
+    struct facade_passes *passes = login->asked.facade->passes;
+    Isthmus__V1__Token *token = &login->token;
+    ProtobufCBinaryData *pass = &token->identity->token;
+    uint64_t ends = token->identity->token_expires_ms;
+
+    if (passes && login->old_audit_id)
+        facade_pass_copy(passes, login->old_audit_id, token->audit_id);
+    if (pass->len && ends && ends < token->expires_ms)
+        token->expires_ms = ends;
+    if (pass->len && facade_passes_share(passes, token->home))
+        facade_pass_put(passes, token->audit_id, pass->data, pass->len,
+                        token->expires_ms);
+    token->has_pass = facade_pass_find(passes, token->audit_id) != NULL;
+    if (pass->len)
+        explicit_bzero(pass->data, pass->len);
+    *pass = (ProtobufCBinaryData){0, NULL};
+}
+
 /* Everything in login->token but the times. */
 static void issue(struct login *login)
 {
@@ -66,6 +90,7 @@ static void issue(struct login *login)
         login->token.expires_ms =
             login->token.issued_ms + facade->conf.token_ms;
     login->token.audit_id = audit ? ist_id_hex(&id, audit) : (char *) "";
+    keep_pass(login);
     ist_op_prepare(&login->issue.write.op, facade->loop, NULL, 0, on_issued);
     facade_token_issue(facade->tokens, &login->issue, &login->token,
                        login->text);
@@ -231,6 +256,8 @@ static bool by_password(struct login *login)
         explicit_bzero(password, strlen(password));
         return false;
     }
+    asks.wants_token =
+        facade_passes_share(login->asked.facade->passes, call->site->name);
     asks.password =
         (ProtobufCBinaryData){strlen(password), (uint8_t *) password};
     what.what_case = ISTHMUS__V1__CALL__WHAT_LOGIN;
@@ -282,6 +309,7 @@ static bool by_token(struct login *login)
     if (!old)
         return false;
     login->token = *old;
+    login->old_audit_id = old->audit_id;
     login->token.method = (char *) "token";
     if (ist_json_type(scope) == IST_JSON_OBJECT) {
         Isthmus__V1__Identity *who =

@@ -1,5 +1,7 @@
 #include "facade/mapping.h"
 
+#include "facade/pass.h"
+
 #include "base/log.h"
 
 #include <errno.h>
@@ -230,6 +232,10 @@ bool facade_mapping_find(const struct facade_mappings *all,
     *ret_project = "";
     if (caller->user[0] && !caller->project[0])
         return true;
+    if (facade_pass_is_for(caller, site->name)) {
+        *ret_project = caller->pass_project;
+        return true;
+    }
     for (size_t i = 0; known && known->said && i < known->said->n_mappings;
          i++) {
         const Isthmus__V1__Mapping *row = known->said->mappings[i];

@@ -26,9 +26,10 @@ bool facade_mappings_busy(const struct facade_mappings *);
 void facade_mappings_site_changed(struct facade_mappings *, struct sites_site *,
                                   unsigned changes);
 
-/* Does the caller's project act at the site? The hub's admin does, as the
- * site's own. '*ret_project': the site's id of it; "": of no one project, or
- * not known. Borrowed until the loop goes on. */
+/* Does the caller's project act at the site? It does where he has a token of
+ * his own; the hub's admin does, as the site's own. '*ret_project': the site's
+ * id of it; "": of no one project, or not known. Borrowed until the loop goes
+ * on. */
 bool facade_mapping_find(const struct facade_mappings *,
                          const struct sites_site *,
                          const struct facade_caller *,

@@ -15,6 +15,7 @@
 #include "facade/console.h"
 #include "facade/fault.h"
 #include "facade/outcome.h"
+#include "facade/pass.h"
 #include "facade/speech.h"
 
 #include <errno.h>
@@ -24,6 +25,7 @@
 #include <strings.h>
 
 #define INLINE_MAX (64U * 1024)   /* A longer body follows the call. */
+#define JSON_MAX   (512U * 1024)  /* The same where ids in it are replaced. */
 #define PIECE      (256U * 1024)  /* Of a body that follows. */
 #define WINDOW     (1024U * 1024) /* Of the answer, here and on its way. */
 #define WIDE       (2U * WINDOW)  /* The same of one that is long, */
@@ -106,6 +108,13 @@ static void fault_of_call(struct facade_relay *relay)
     int status = facade_outcome(&relay->call, asked->service->name,
                                 asked->site->name, relay->is_late, text);
 
+    /* His own token, and Keystone does not want it any more. */
+    if (relay->call.op.rc == DESK_FAILED &&
+        relay->call.failure == ISTHMUS__V1__FAILURE__CODE__LOGIN &&
+        facade_pass_is_for(&asked->caller, asked->site->name)) {
+        fault(relay, 401, text);
+        return;
+    }
     if (status != 503 || !facade_outcome_is_undone(&relay->call)) {
         fault(relay, status, text);
         return;
@@ -319,12 +328,35 @@ void facade_relay_drained(struct facade_relay *relay)
     pump_up(relay);
 }
 
+/* What the site looks into, so that it must have all of it at once. Services
+ * take far less of it: oslo.middleware's own limit is 112 KiB. */
+static bool is_json(const struct facade_relay *relay)
+{
+    static const char wanted[] = "application/json";
+    const char *type = ist_httpd_header(relay->http, "Content-Type");
+
+    return type && strncasecmp(type, wanted, sizeof(wanted) - 1) == 0;
+}
+
+/* JSON of unknown length is collected, and refused when it turns out to be
+ * longer. */
+static bool will_follow(struct facade_relay *relay)
+{
+    uint64_t length = relay->http->body_length;
+
+    if (!is_json(relay))
+        return length > INLINE_MAX;
+    if (length == UINT64_MAX)
+        relay->http->body_cap = JSON_MAX;
+    return length != UINT64_MAX && length > JSON_MAX;
+}
+
 static int on_body(struct ist_httpd_request *http, const void *data,
                    size_t size)
 {
     struct facade_relay *relay = http->owner;
 
-    if (relay->up.len >= PIECE) {
+    if (relay->follows && relay->up.len >= PIECE) {
         relay->is_full = true;
         return -EAGAIN;
     }
@@ -404,9 +436,10 @@ static void body_ended(struct facade_relay *relay, int rc)
     if (rc) {
         if (relay->is_calling)
             stop_call(relay, -ECANCELED);
+        else if (rc == -EMSGSIZE)
+            fault(relay, 413, "A JSON body may have 512 KiB at most.");
         else
-            fault(relay, rc == -EMSGSIZE ? 413 : 408,
-                  "The request is not whole.");
+            fault(relay, 408, "The request is not whole.");
     } else {
         relay->up_whole = true;
         if (relay->follows)
@@ -447,8 +480,8 @@ void facade_relay_go_on(struct facade *facade, struct ist_httpd_request *http,
     http->gone = on_gone;
     http->on_body = on_body;
     http->on_end = on_end;
-    relay->follows =
-        has_ended ? size > INLINE_MAX : http->body_length > INLINE_MAX;
+    relay->follows = has_ended ? size > (is_json(relay) ? JSON_MAX : INLINE_MAX)
+                               : will_follow(relay);
     if (relay->follows)
         start_call(relay);
     if (has_ended)

@@ -75,6 +75,7 @@ static int setup(void **state)
     box.keep = facade_keep_open(box.tree, &facade_mapping_kind, &err);
     assert_non_null(box.keep);
     memset(box.site.peer.uid.b, 7, sizeof(box.site.peer.uid.b));
+    strlcpy(box.site.name, "hkg", sizeof(box.site.name));
     keep_rows();
     box.all = facade_mappings_new(&box.loop, NULL, box.keep);
     assert_non_null(box.all);
@@ -96,7 +97,11 @@ static int teardown(void **state)
 static const char *project_of(const char *id, const char *name, char *role)
 {
     char *roles[] = {role};
-    struct facade_caller caller = {"hkg/ann", id, name, roles, role ? 1 : 0};
+    struct facade_caller caller = {.user = "hkg/ann",
+                                   .project = id,
+                                   .project_name = name,
+                                   .roles = roles,
+                                   .n_roles = role ? 1 : 0};
     const char *project;
 
     return facade_mapping_find(box.all, &box.site, &caller, &project) ? project
@@ -113,10 +118,30 @@ static void test_the_first_row_that_fits(void **state)
     assert_null(project_of("9", "lon/shop", (char *) "member"));
 }
 
+/* With a token of his own he is in no need of a row. */
+static void test_his_own_token(void **state)
+{
+    struct facade_caller caller = {.user = "hkg/ann",
+                                   .project = "9",
+                                   .project_name = "hkg/none",
+                                   .pass = "token",
+                                   .pass_sites = "nosuch",
+                                   .pass_project = "p-1"};
+    const char *project;
+
+    (void) state;
+    assert_false(facade_mapping_find(box.all, &box.site, &caller, &project));
+    caller.pass_sites = "lon,hkg";
+    assert_true(facade_mapping_find(box.all, &box.site, &caller, &project));
+    assert_string_equal(project, "p-1");
+}
+
 static void test_others(void **state)
 {
-    struct facade_caller admin = {"hub/admin", "", "", NULL, 0};
-    struct facade_caller nobody = {"", "", "", NULL, 0};
+    struct facade_caller admin = {
+        .user = "hub/admin", .project = "", .project_name = ""};
+    struct facade_caller nobody = {
+        .user = "", .project = "", .project_name = ""};
     const char *project;
 
     (void) state;
@@ -134,6 +159,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_the_first_row_that_fits, setup,
                                         teardown),
+        cmocka_unit_test_setup_teardown(test_his_own_token, setup, teardown),
         cmocka_unit_test_setup_teardown(test_others, setup, teardown),
     };
 
