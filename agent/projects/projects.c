@@ -1,8 +1,7 @@
 #include "projects/projects.h"
 
 #include "base/log.h"
-#include "conf/file.h"
-#include "conf/yaml.h"
+#include "conf/list.h"
 
 #include <errno.h>
 #include <sodium.h>
@@ -305,16 +304,13 @@ static void read_member(struct project *row, struct ist_conf_report *report,
                           ist_conf_quote(l->key, quote));
 }
 
-static void read_row(struct projects *projects, struct ist_conf_report *report,
+static void read_row(void *arg, struct ist_conf_report *report,
                      const struct ist_yaml_node *node)
 {
+    struct projects *projects = arg;
     struct project *row = &projects->rows[projects->n++];
 
     row->owner = projects;
-    if (node->type != IST_YAML_MAP) {
-        ist_conf_complain(report, node->line, "a project must be a map");
-        return;
-    }
     for (const struct ist_yaml_link *l = node->first; l; l = l->next)
         read_member(row, report, l);
     if (!row->hub || !row->cloud_name == !row->project)
@@ -327,52 +323,19 @@ static void read_row(struct projects *projects, struct ist_conf_report *report,
                           "have in it, belong together");
 }
 
-static void read_tree(struct projects *projects, struct ist_conf_report *report,
-                      const struct ist_yaml_node *root)
+static bool begin(void *arg, size_t n)
 {
-    const struct ist_yaml_node *list = ist_yaml_get(root, "projects");
-    size_t n = 0;
+    struct projects *projects = arg;
 
-    if (!root || !list || list->type != IST_YAML_LIST) {
-        ist_conf_complain(report, root ? root->line : 0,
-                          "there must be a list 'projects'");
-        return;
-    }
-    for (const struct ist_yaml_link *l = list->first; l; l = l->next)
-        n++;
-    if (n > PROJECTS_MAX) {
-        ist_conf_complain(report, list->line, "more than %d projects",
-                          PROJECTS_MAX);
-        return;
-    }
     projects->rows = calloc(n ? n : 1, sizeof(*projects->rows));
-    for (const struct ist_yaml_link *l = list->first; l && projects->rows;
-         l = l->next)
-        read_row(projects, report, l->node);
+    return projects->rows != NULL;
 }
 
-static int read_file(struct projects *projects, const char *path,
-                     struct ist_err *err)
-{
-    IST_CLEANUP(ist_conf_report_fini) struct ist_conf_report report;
-    IST_CLEANUP(ist_sb_fini) struct ist_sb text;
-    struct ist_yaml tree;
-    int rc;
-
-    ist_sb_init(&text, 0);
-    ist_conf_report_init(&report);
-    report.path = path;
-    rc = ist_conf_read(path, IST_CONF_FILE_MAX, &text, NULL, err);
-    if (rc)
-        return rc;
-    if (ist_yaml_parse(&tree, ist_sb_text(&text), text.len, 0, &report))
-        read_tree(projects, &report, tree.root);
-    ist_yaml_fini(&tree);
-    rc = ist_conf_verdict(&report, err);
-    return rc               ? rc
-           : projects->rows ? 0
-                            : ist_err_set(err, -ENOMEM, "no memory");
-}
+static const struct ist_conf_list list = {.name = "projects",
+                                          .row = "a project",
+                                          .max = PROJECTS_MAX,
+                                          .begin = begin,
+                                          .read = read_row};
 
 /* --- Life --- */
 
@@ -490,7 +453,7 @@ struct projects *projects_open(struct ist_loop *loop, struct ist_http *http,
     projects->loop = loop;
     projects->http = http;
     projects->conf = os_conf;
-    rc = read_file(projects, conf->path, err);
+    rc = ist_conf_list_read(conf->path, &list, projects, err);
     for (size_t i = 0; i < projects->n && rc == 0; i++) {
         struct project *row = &projects->rows[i];
 

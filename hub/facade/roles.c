@@ -1,8 +1,6 @@
 #include "facade/roles.h"
 
-#include "conf/file.h"
-#include "conf/report.h"
-#include "conf/yaml.h"
+#include "conf/list.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -45,15 +43,12 @@ static void read_member(struct row *row, struct ist_conf_report *report,
         ist_conf_complain(report, l->line, "role must be noc or admin");
 }
 
-static void read_row(struct facade_roles *roles, struct ist_conf_report *report,
+static void read_row(void *arg, struct ist_conf_report *report,
                      const struct ist_yaml_node *node)
 {
+    struct facade_roles *roles = arg;
     struct row *row = &roles->rows[roles->n++];
 
-    if (node->type != IST_YAML_MAP) {
-        ist_conf_complain(report, node->line, "a row must be a map");
-        return;
-    }
     for (const struct ist_yaml_link *l = node->first; l; l = l->next)
         read_member(row, report, l);
     if (!row->user == !row->project || !row->role)
@@ -62,51 +57,19 @@ static void read_row(struct facade_roles *roles, struct ist_conf_report *report,
                           "project:");
 }
 
-static void read_tree(struct facade_roles *roles,
-                      struct ist_conf_report *report,
-                      const struct ist_yaml_node *root)
+static bool begin(void *arg, size_t n)
 {
-    const struct ist_yaml_node *list = ist_yaml_get(root, "roles");
-    size_t n = 0;
+    struct facade_roles *roles = arg;
 
-    if (!list || list->type != IST_YAML_LIST) {
-        ist_conf_complain(report, root ? root->line : 0,
-                          "there must be a list 'roles'");
-        return;
-    }
-    for (const struct ist_yaml_link *l = list->first; l; l = l->next)
-        n++;
-    if (n > FACADE_ROLES_MAX) {
-        ist_conf_complain(report, list->line, "more than %d rows",
-                          FACADE_ROLES_MAX);
-        return;
-    }
     roles->rows = calloc(n ? n : 1, sizeof(*roles->rows));
-    for (const struct ist_yaml_link *l = list->first; l && roles->rows;
-         l = l->next)
-        read_row(roles, report, l->node);
+    return roles->rows != NULL;
 }
 
-static int read_file(struct facade_roles *roles, const char *path,
-                     struct ist_err *err)
-{
-    IST_CLEANUP(ist_conf_report_fini) struct ist_conf_report report;
-    IST_CLEANUP(ist_sb_fini) struct ist_sb text;
-    struct ist_yaml tree;
-    int rc;
-
-    ist_sb_init(&text, 0);
-    ist_conf_report_init(&report);
-    report.path = path;
-    rc = ist_conf_read(path, IST_CONF_FILE_MAX, &text, NULL, err);
-    if (rc)
-        return rc;
-    if (ist_yaml_parse(&tree, ist_sb_text(&text), text.len, 0, &report))
-        read_tree(roles, &report, tree.root);
-    ist_yaml_fini(&tree);
-    rc = ist_conf_verdict(&report, err);
-    return rc || roles->rows ? rc : ist_err_set(err, -ENOMEM, "out of memory");
-}
+static const struct ist_conf_list list = {.name = "roles",
+                                          .row = "a row",
+                                          .max = FACADE_ROLES_MAX,
+                                          .begin = begin,
+                                          .read = read_row};
 
 struct facade_roles *facade_roles_open(const char *path, struct ist_err *err)
 {
@@ -116,7 +79,9 @@ struct facade_roles *facade_roles_open(const char *path, struct ist_err *err)
         ist_err_set(err, -ENOMEM, "out of memory");
         return NULL;
     }
-    return read_file(roles, path, err) ? facade_roles_free(roles) : roles;
+    return ist_conf_list_read(path, &list, roles, err)
+               ? facade_roles_free(roles)
+               : roles;
 }
 
 struct facade_roles *facade_roles_free(struct facade_roles *roles)
