@@ -317,6 +317,15 @@ static int take_answer(struct os_cloud *cloud, struct ist_err *err)
     return 0;
 }
 
+/* Of an application credential that was deleted Keystone says that it cannot
+ * find it. */
+static bool is_refusal(const struct os_cloud *cloud, int status)
+{
+    return status == 401 || status == 403 ||
+           (status == 404 &&
+            cloud->entry->auth == IST_CLOUD_APPLICATION_CREDENTIAL);
+}
+
 static int judge_answer(struct os_cloud *cloud, struct ist_err *err)
 {
     struct os_auth *auth = &cloud->auth;
@@ -329,7 +338,7 @@ static int judge_answer(struct os_cloud *cloud, struct ist_err *err)
         return take_answer(cloud, err);
     os_fail_status(err, identity(), NULL, call->status,
                    ist_sb_text(&call->collected), call->collected.len);
-    if (call->status != 401 && call->status != 403)
+    if (!is_refusal(cloud, call->status))
         return err->code;
     err->code = OS_E_LOGIN;
     auth->refused_until =

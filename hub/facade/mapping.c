@@ -1,5 +1,6 @@
 #include "facade/mapping.h"
 
+#include "codec/uuid5.h"
 #include "facade/pass.h"
 
 #include "base/log.h"
@@ -248,6 +249,82 @@ bool facade_mapping_find(const struct facade_mappings *all,
         return true;
     }
     return false;
+}
+
+/* --- Ids of projects --- */
+
+static bool is_id(const char *text)
+{
+    return strlen(text) == 32 && strspn(text, "0123456789abcdef") == 32;
+}
+
+/* The row of that very project, "hkg/shop", at its home. */
+static const Isthmus__V1__Mapping *home_row(const struct known *home,
+                                            const char *hub)
+{
+    for (size_t i = 0; home && home->said && i < home->said->n_mappings; i++) {
+        const Isthmus__V1__Mapping *row = home->said->mappings[i];
+
+        if (strcmp(row->hub, hub) == 0 && row->project[0])
+            return row;
+    }
+    return NULL;
+}
+
+/* Its id at the hub; false: not known. */
+static bool hub_id(const struct facade_mappings *all, struct sites *sites,
+                   const char *hub, char ret[IST_ID_HEX_SIZE])
+{
+    size_t len = strcspn(hub, "./");
+    char name[SITES_NAME_SIZE];
+    const struct sites_site *site;
+    const Isthmus__V1__Mapping *row;
+    struct ist_id id;
+
+    if (is_id(hub)) {
+        strlcpy(ret, hub, IST_ID_HEX_SIZE);
+        return true;
+    }
+    if (len >= sizeof(name))
+        return false;
+    memcpy(name, hub, len);
+    name[len] = '\0';
+    site = sites_find(sites, name);
+    row = site ? home_row(find(all, &site->peer.uid), hub) : NULL;
+    if (!row)
+        return false;
+    id = ist_uuid5(&site->peer.uid, row->project);
+    ist_id_hex(&id, ret);
+    return true;
+}
+
+bool facade_mapping_pairs(const struct facade_mappings *all,
+                          struct sites *sites, const struct sites_site *site,
+                          struct ist_arena *arena, Isthmus__V1__Pair ***ret,
+                          size_t *ret_n)
+{
+    const struct known *known = all ? find(all, &site->peer.uid) : NULL;
+    size_t n = known && known->said ? known->said->n_mappings : 0;
+    Isthmus__V1__Pair *pairs = ist_arena_alloc(arena, (n + 1) * sizeof(*pairs));
+
+    *ret = ist_arena_alloc(arena, (n + 1) * sizeof(Isthmus__V1__Pair *));
+    *ret_n = 0;
+    if (!pairs || !*ret)
+        return false;
+    for (size_t i = 0; i < n; i++) {
+        const Isthmus__V1__Mapping *row = known->said->mappings[i];
+        char id[IST_ID_HEX_SIZE];
+
+        if (!row->project[0] || !hub_id(all, sites, row->hub, id))
+            continue;
+        isthmus__v1__pair__init(&pairs[i]);
+        pairs[i].hub = ist_arena_strdup(arena, id);
+        pairs[i].site = row->project;
+        if (!pairs[i].hub)
+            return false;
+        (*ret)[(*ret_n)++] = &pairs[i];
+    }
+    return true;
 }
 
 /* --- Life --- */

@@ -35,4 +35,11 @@ bool facade_mapping_find(const struct facade_mappings *,
                          const struct facade_caller *,
                          const char **ret_project);
 
+/* The projects that act at the site, by their ids at the hub and there: those
+ * of which the hub knows the id, because the file gives it, or because the home
+ * site of the project maps it too. In the arena. False: no memory. */
+bool facade_mapping_pairs(const struct facade_mappings *, struct sites *,
+                          const struct sites_site *, struct ist_arena *,
+                          Isthmus__V1__Pair ***ret, size_t *ret_n);
+
 #endif

@@ -16,6 +16,7 @@
 #include "facade/fault.h"
 #include "facade/outcome.h"
 #include "facade/pass.h"
+#include "facade/share.h"
 #include "facade/speech.h"
 
 #include <errno.h>
@@ -387,6 +388,7 @@ static void start_call(struct facade_relay *relay)
     Isthmus__V1__Call what = ISTHMUS__V1__CALL__INIT;
     Isthmus__V1__Relay asks = ISTHMUS__V1__RELAY__INIT;
     struct desk_call *call = &relay->call;
+    char named[40], text[160];
 
     if (is_console(relay)) {
         fault(relay, 501,
@@ -400,6 +402,15 @@ static void start_call(struct facade_relay *relay)
     else if (relay->http->body_length != UINT64_MAX)
         asks.body_length = relay->http->body_length;
     asks.window = WINDOW;
+    if (!facade_share(relay->facade, &relay->asked, asks.body.data,
+                      asks.body.len, &relay->arena, named)) {
+        snprintf(text, sizeof(text),
+                 "No project %s acts at %s: its admin maps it in "
+                 "projects.yaml.",
+                 named, relay->asked.site->name);
+        fault(relay, 404, text);
+        return;
+    }
     if (!facade_pass_headers(relay->http, &relay->asked, &relay->arena,
                              &asks) ||
         !facade_assert(relay->facade, &relay->asked, relay->http->method,

@@ -2,6 +2,7 @@
 and what they may do where their project is mapped, with unmodified clients."""
 
 import hashlib
+import http.client
 import json
 import os
 import signal
@@ -656,6 +657,207 @@ def test_projects_are_read_again(healed):
     rig.wait_for(lambda: regions_of(text) == {"global", "hkg", "lon"}, 15,
                  "lon to be in the catalog")
     assert by(text, "lon", "compute", "/v2.1/servers")[0] == 200
+
+
+@pytest.mark.parametrize("chunked", [False, True])
+def test_ids_in_a_long_body(healed, chunked):
+    """What is JSON is looked into whatever its length, up to what no service
+    takes."""
+    text, body = token()
+    mine = body["project"]["id"]
+
+    def post(padding):
+        data = json.dumps({"network": {"name": "long", "project_id": mine}})
+        data = data.encode() + b" " * padding
+        connection = http.client.HTTPSConnection(
+            "localhost", rig.PORT, context=rig.tls(), timeout=60)
+        connection.request(
+            "POST", "/r/hkg/network/v2.0/networks",
+            iter([data[i:i + 16384] for i in range(0, len(data), 16384)])
+            if chunked else data,
+            {"X-Auth-Token": text, "Content-Type": "application/json"},
+            encode_chunked=chunked)
+        response = connection.getresponse()
+        answer = json.loads(response.read())
+        connection.close()
+        return response.status, answer
+    status, answer = post(100000)
+    assert status == 201, answer
+    assert answer["network"]["project_id"] == mine
+    assert by(text, "hkg", "network", "/v2.0/networks/"
+              + answer["network"]["id"], "DELETE")[0] == 204
+    status, answer = post(600000)
+    if chunked:  # The hub, for it cannot know how long it will be.
+        assert status == 413 and "512 KiB" in json.dumps(answer), answer
+    else:  # Neutron itself.
+        assert status in (400, 413), answer
+
+
+@pytest.mark.parametrize("region", ["hkg", "global"])
+def test_an_image_is_shared(healed, clouds, region):
+    """Projects are named by their ids at the hub, in what is sent, in paths
+    and in what comes back; one that is not there is not shared with."""
+    ours, body = token()
+    mine = body["project"]["id"]
+    theirs, body = token(user="media-ops", project="media")
+    other = body["project"]["id"]
+    status, image = by(ours, "hkg", "image", "/v2/images", "POST",
+                       {"name": "shared-by-hub", "disk_format": "raw",
+                        "container_format": "bare", "visibility": "shared"})
+    assert status == 201
+    path = "/v2/images/" + image["id"]
+    try:
+        status, member = by(ours, region, "image", path + "/members", "POST",
+                            {"member": other})
+        assert status == 200, member
+        assert member["member_id"] == other
+        row = clouds["hkg"].ask("image", path + "/members")["members"][0]
+        assert row["member_id"] == next(
+            project["id"] for project in clouds["hkg"].rows("projects")
+            if project["name"] == "media")
+        assert by(theirs, region, "image", path + "/members/" + other, "PUT",
+                  {"status": "accepted"})[0] == 200
+        status, answer = by(theirs, region, "image", path + "/members")
+        assert status == 200
+        assert [row["member_id"] for row in answer["members"]] == [other]
+        status, answer = by(theirs, "hkg", "image",
+                            "/v2/images?visibility=shared")
+        assert image["id"] in [row["id"] for row in answer["images"]]
+        assert by(ours, region, "image", path + "/members/" + other,
+                  "DELETE")[0] == 204
+        for nobody in ("0" * 32, "no-id"):
+            status, answer = by(ours, region, "image", path + "/members",
+                                "POST", {"member": nobody})
+            assert status == 404, answer
+    finally:
+        assert by(ours, "hkg", "image", path, "DELETE")[0] == 204
+    assert mine != other
+
+
+def test_a_network_is_shared(healed, clouds):
+    """Neutron's RBAC policies name the other project in their body."""
+    ours, _ = token()
+    theirs, body = token(user="media-ops", project="media")
+    other = body["project"]["id"]
+    network = by(ours, "hkg", "network", "/v2.0/networks", "POST",
+                 {"network": {"name": "shared-by-hub"}})[1]["network"]["id"]
+    try:
+        status, answer = by(ours, "hkg", "network", "/v2.0/rbac-policies",
+                            "POST", {"rbac_policy": {
+                                "object_type": "network", "object_id": network,
+                                "action": "access_as_shared",
+                                "target_tenant": other}})
+        assert status == 201, answer
+        policy = answer["rbac_policy"]
+        assert policy["target_tenant"] == other
+        assert by(theirs, "hkg", "network",
+                  "/v2.0/networks/" + network)[0] == 200
+        assert by(ours, "hkg", "network", "/v2.0/rbac-policies/"
+                  + policy["id"], "DELETE")[0] == 204
+        assert by(theirs, "hkg", "network",
+                  "/v2.0/networks/" + network)[0] == 404
+        status, answer = by(ours, "hkg", "network", "/v2.0/rbac-policies",
+                            "POST", {"rbac_policy": {
+                                "object_type": "network", "object_id": network,
+                                "action": "access_as_shared",
+                                "target_tenant": "0" * 32}})
+        assert status == 404, answer
+    finally:
+        assert by(ours, "hkg", "network", "/v2.0/networks/" + network,
+                  "DELETE")[0] == 204
+
+
+@pytest.fixture()
+def granted(healed, clouds):
+    """lon, with its bank granted to hkg's shop by roles alone: what the agent
+    logs in as has them there. Yields the site's ids of project and user."""
+    site = clouds["lon"]
+
+    def ask(path, method="GET"):
+        return site.ask("identity", path, method)
+    bank = ask("/projects?name=bank")["projects"][0]["id"]
+    admin = ask("/users?name=admin")["users"][0]["id"]
+    role = ask("/roles?name=member")["roles"][0]["id"]
+    place = "/projects/%s/users/%s/roles/%s" % (bank, admin, role)
+    path = rig.DEMO + "/agent-lon/projects.yaml"
+    kept = rig.read(path)
+
+    def put(content):
+        with open(path, "w", encoding="utf-8") as file:
+            file.write(content)
+        rig.agent("lon").signal(signal.SIGHUP)
+    ask(place, "PUT")
+    rig.set_policy("lon", "mode: active\nrules:\n"
+                   "  - {allow: '*', what: '*', project: mapped}\n"
+                   "  - {allow: read, what: '*'}\n")
+    put("projects:\n  - {hub: hkg/shop, project: bank, grant: [member]}\n")
+    try:
+        yield bank, admin
+    finally:
+        put(kept)
+        for row in ask("/users/%s/application_credentials" % admin)[
+                "application_credentials"]:
+            ask("/users/%s/application_credentials/%s"
+                % (admin, row["id"]), "DELETE")
+        ask(place, "DELETE")
+        for name in os.listdir(rig.DEMO + "/agent-lon/credentials"):
+            os.unlink(rig.DEMO + "/agent-lon/credentials/" + name)
+        rig.wait_for(lambda: by(token()[0], "lon", "compute",
+                                "/v2.1/servers")[0] == 200, 20, "the old rows")
+
+
+def test_a_project_is_granted(granted, clouds):
+    """The agent makes the credential, once; it is kept as a secret and can do
+    what was granted; deleting it in Keystone ends the grant."""
+    bank, admin = granted
+    site, text = clouds["lon"], token()[0]
+
+    def servers():
+        return by(text, "lon", "compute", "/v2.1/servers")
+    rig.wait_for(lambda: servers()[0] == 200, 20, "the credential")
+    assert {row["name"] for row in servers()[1]["servers"]} >= {
+        "ledger-1", "ledger-2"}
+    rows = site.ask("identity", "/users/%s/application_credentials"
+                    % admin)["application_credentials"]
+    assert [(row["project_id"], row["unrestricted"],
+             [role["name"] for role in row["roles"]]) for row in rows] == [
+                 (bank, False, ["member"])]
+    folder = rig.DEMO + "/agent-lon/credentials"
+    files = os.listdir(folder)
+    assert len(files) == 1
+    assert os.stat(folder + "/" + files[0]).st_mode & 0o777 == 0o600
+    kept = json.loads(rig.read(folder, files[0]))
+    assert kept["id"] == rows[0]["id"]
+    assert kept["secret"] not in rig.read(rig.DEMO, "log", "agent-lon.log")
+
+    status, _ = by(text, "lon", "network", "/v2.0/security-groups", "POST",
+                   {"security_group": {"name": "granted"}})
+    assert status == 201
+    group = by(text, "lon", "network", "/v2.0/security-groups?name=granted")[1][
+        "security_groups"][0]
+    assert group["project_id"] != bank  # The hub's id of the client's project.
+    assert by(text, "lon", "network", "/v2.0/security-groups/" + group["id"],
+              "DELETE")[0] == 204
+
+    # Those of all projects would be one user's.
+    status, body = by(text, "lon", "compute", "/v2.1/os-keypairs")
+    assert status == 403 and "cloud:" in body["forbidden"]["message"]
+
+    # Read again, and over a restart: the same one.
+    agent = rig.agent("lon")
+    agent.signal(signal.SIGHUP)
+    rig.wait_for(lambda: servers()[0] == 200, 20, "the credential again")
+    assert os.listdir(folder) == files
+
+    # The site's own kill switch.
+    site.ask("identity", "/users/%s/application_credentials/%s"
+             % (admin, kept["id"]), "DELETE")
+    agent.signal(signal.SIGHUP)
+    rig.wait_for(lambda: "was not deleted there on purpose" in
+                 rig.read(rig.DEMO, "log", "agent-lon.log"), 20, "its word")
+    assert servers()[0] >= 400
+    assert site.ask("identity", "/users/%s/application_credentials"
+                    % admin)["application_credentials"] == []
 
 
 def test_read_again_and_again(healed):

@@ -255,6 +255,40 @@ static int login_with(const char *more, const char *body, char *text)
     return rc;
 }
 
+static bool gone_hook(struct fake_site *site, const struct fake_request *r,
+                      struct fake_answer *answer)
+{
+    (void) site;
+    if (strcmp(r->path, "/v3/auth/tokens") != 0)
+        return false;
+    answer->status = 404;
+    ist_sb_puts(&answer->body,
+                "{\"error\": {\"message\": \"Could not find Application "
+                "Credential: ac-1.\", \"code\": 404}}");
+    return true;
+}
+
+/* Keystone cannot find a credential that was deleted: that is a refusal, and
+ * no word on what was asked for. */
+static void test_a_credential_that_is_gone(void **state)
+{
+    struct world w;
+    const char *said;
+
+    (void) state;
+    world_init(&w);
+    w.entry.auth = IST_CLOUD_APPLICATION_CREDENTIAL;
+    w.entry.application_credential_id = (char *) "ac-1";
+    w.entry.application_credential_secret = (char *) "secret";
+    w.site->hook = gone_hook;
+    assert_int_equal(list_rc(&w, &said), OS_E_LOGIN);
+    assert_non_null(strstr(said, "ac-1"));
+    w.entry.auth = IST_CLOUD_PASSWORD;
+    wait_ms(&w, 20000);
+    assert_int_not_equal(list_rc(&w, &said), OS_E_LOGIN);
+    world_fini(&w);
+}
+
 #define TOKEN "X-Subject-Token: token-1\r\n"
 #define BODY(catalog)                                                          \
     "{\"token\": {\"project\": {\"id\": \"p\"}, \"roles\": [], "               \
@@ -664,6 +698,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_one_login),
+        cmocka_unit_test(test_a_credential_that_is_gone),
         cmocka_unit_test(test_renewal),
         cmocka_unit_test(test_odd_expiry),
         cmocka_unit_test(test_revoked),
