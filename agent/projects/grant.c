@@ -204,16 +204,24 @@ static void on_written(struct ist_op *op)
     finish(grant, op->rc, &op->err);
 }
 
+static void write_it(struct grant *grant);
+
 static void on_made(struct ist_op *op)
 {
     struct os_credential *making = IST_CONTAINER(op, struct os_credential, op);
     struct grant *grant = IST_CONTAINER(making, struct grant, making);
+
+    if (op->rc)
+        finish(grant, op->rc, &op->err);
+    else
+        write_it(grant);
+}
+
+static void write_it(struct grant *grant)
+{
+    const struct os_credential *making = &grant->making;
     char time[IST_CLOCK_TEXT_SIZE];
 
-    if (op->rc) {
-        finish(grant, op->rc, &op->err);
-        return;
-    }
     ist_sb_init(&grant->text, FILE_MAX);
     ist_sb_reserve(&grant->text, FILE_MAX - 1);
     ist_sb_printf(&grant->text,
@@ -235,13 +243,17 @@ void grant_start(struct grant *grant)
 
     snprintf(grant->name + len, sizeof(grant->name) - len, " %s",
              ist_clock_text(ist_loop_wall(grant->loop), time));
+    ist_op_begin(&grant->op, NULL);
+    if (grant->making.secret) { /* Made, but not written. */
+        write_it(grant);
+        return;
+    }
     os_credential_fini(&grant->making);
     grant->making =
         (struct os_credential){.cloud = grant->maker,
                                .name = grant->name,
                                .roles = (const char *const *) grant->roles,
                                .n_roles = grant->n_roles};
-    ist_op_begin(&grant->op, NULL);
     ist_op_prepare(&grant->making.op, grant->loop, &grant->op, 0, on_made);
     os_credential_start(&grant->making);
 }

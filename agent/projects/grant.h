@@ -44,7 +44,8 @@ bool grant_is_same(const struct grant *, const struct grant *);
 int grant_read(const struct grant *, struct ist_cloud_entry *ret,
                struct ist_err *err);
 
-/* Makes it and writes the file. The caller has prepared op. */
+/* Makes it and writes the file; again after a failure, only what is left to do.
+ * The caller has prepared op. */
 void grant_start(struct grant *);
 /* After that, in 'done': the entry. -ENOMEM. */
 int grant_entry(const struct grant *, struct ist_cloud_entry *ret);

@@ -27,7 +27,10 @@ struct projects {
     /* Logging in or making a credential: until on_login() or on_made(), not
      * only until it is finished. */
     bool is_busy;
-    bool is_closing, is_news, is_lacking; /* The last two: of this round. */
+    bool is_closing;
+    /* Of this round. After one refused login by password no other is tried,
+     * lest the account is locked; the next round begins with the others. */
+    bool is_news, is_lacking, is_refused;
     void (*changed)(void *);
     void *changed_arg;
 };
@@ -124,12 +127,24 @@ void projects_digest(const struct projects *projects, uint8_t ret[32])
 static void resolve_next(struct projects *projects);
 static void close_if_free(struct projects *projects);
 
+/* All that are to be made have been refused: they take turns once more. */
+static void forgive_if_all(struct projects *projects)
+{
+    for (size_t i = 0; i < projects->n; i++) {
+        if (!projects->rows[i].cloud && !projects->rows[i].is_refused)
+            return;
+    }
+    for (size_t i = 0; i < projects->n; i++)
+        projects->rows[i].is_refused = false;
+}
+
 static void begin_round(struct ist_timer *timer)
 {
     struct projects *projects = IST_CONTAINER(timer, struct projects, again);
 
     projects->next = 0;
-    projects->is_news = projects->is_lacking = false;
+    projects->is_news = projects->is_lacking = projects->is_refused = false;
+    forgive_if_all(projects);
     resolve_next(projects);
 }
 
@@ -200,6 +215,8 @@ static void on_made(struct ist_op *op)
     }
     if (rc == 0)
         rc = use_grant(projects, grant, &op->err);
+    row->is_refused = rc == OS_E_LOGIN;
+    projects->is_refused |= row->is_refused;
     if (rc) {
         ist_log_warn("projects",
                      "project %s: no application credential could be made for "
@@ -228,10 +245,23 @@ static void resolve_row(struct projects *projects, struct project *row)
     }
 }
 
+/* Is there anything to do for it in this round? */
+static bool is_next(struct projects *projects)
+{
+    const struct project *row = &projects->rows[projects->next];
+
+    if (project_of(row)[0])
+        return false;
+    if (!row->cloud && (projects->is_refused || row->is_refused)) {
+        projects->is_lacking = true;
+        return false;
+    }
+    return true;
+}
+
 static void resolve_next(struct projects *projects)
 {
-    while (projects->next < projects->n &&
-           project_of(&projects->rows[projects->next])[0])
+    while (projects->next < projects->n && !is_next(projects))
         projects->next++;
     if (projects->next < projects->n) {
         resolve_row(projects, &projects->rows[projects->next]);

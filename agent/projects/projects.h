@@ -37,6 +37,7 @@ struct project {
     /* Logs in when it is first used. NULL: its credential is not made yet. */
     struct os_cloud *cloud;
     struct projects *owner;
+    bool is_refused; /* The login that would have made it. */
 };
 
 /* Where the rows are, and what they need. */

@@ -215,6 +215,16 @@ static const char *target_of(struct ist_httpd_request *http, const char *target)
     return text;
 }
 
+/* Is the site away, and what it last said may be told? Not to who acts with his
+ * own token: what is his, only its Keystone can say. */
+static bool is_told_of(const struct facade *facade,
+                       const struct facade_asked *asked)
+{
+    return facade->global && asked->service->is_global &&
+           asked->site->state == SITES_ABSENT &&
+           !facade_pass_is_for(&asked->caller, asked->site->name);
+}
+
 void facade_begin(struct facade *facade, struct ist_httpd_request *http)
 {
     struct facade_asked asked = {0};
@@ -265,8 +275,7 @@ void facade_begin(struct facade *facade, struct ist_httpd_request *http)
     asked.target = target_of(http, parts.target);
     if (!asked.base || !asked.target)
         facade_fault(http, shape, 500, NULL, "The hub is out of memory.");
-    else if (is_global || (facade->global && asked.service->is_global &&
-                           asked.site->state == SITES_ABSENT))
+    else if (is_global || is_told_of(facade, &asked))
         facade->global(facade->global_arg, http, &asked);
     else
         facade_relay_begin(facade, http, &asked);

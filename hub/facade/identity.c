@@ -1,6 +1,7 @@
 #include "facade/identity.h"
 
 #include "facade/identity_priv.h"
+#include "facade/pass.h"
 
 #include "facade/catalog.h"
 
@@ -188,10 +189,12 @@ void identity_remove(const struct identity_asked *asked,
 
 static void revoke_token(const struct identity_asked *asked)
 {
+    const Isthmus__V1__Token *token = subject_of(asked);
     uint8_t key[FACADE_KEY_BYTES];
 
-    if (!subject_of(asked))
+    if (!token)
         return;
+    facade_pass_drop(asked->facade->passes, token->audit_id);
     facade_token_key(ist_httpd_header(asked->http, "X-Subject-Token"), key);
     identity_remove(asked, asked->facade->tokens, key);
 }
@@ -447,11 +450,14 @@ static bool takes(const char *method, const char *asked)
 static const Isthmus__V1__Token *token_of(const struct identity_asked *asked)
 {
     const char *text = ist_httpd_header(asked->http, "X-Auth-Token");
+    const Isthmus__V1__Token *token =
+        text ? facade_token_find(asked->facade->tokens,
+                                 asked->facade->credentials, text,
+                                 &asked->http->arena)
+             : NULL;
 
-    return text ? facade_token_find(asked->facade->tokens,
-                                    asked->facade->credentials, text,
-                                    &asked->http->arena)
-                : NULL;
+    return token && !facade_pass_is_lost(asked->facade->passes, token) ? token
+                                                                       : NULL;
 }
 
 void facade_identity(struct facade *facade, struct ist_httpd_request *http)

@@ -65,6 +65,8 @@ static void keep_pass(struct login *login)
     ProtobufCBinaryData *pass = &token->identity->token;
     uint64_t ends = token->identity->token_expires_ms;
 
+    if (!token->audit_id[0])
+        passes = NULL; /* No memory: they would share it. */
     if (passes && login->old_audit_id)
         facade_pass_copy(passes, login->old_audit_id, token->audit_id);
     if (pass->len && ends && ends < token->expires_ms)
@@ -306,7 +308,7 @@ static bool by_token(struct login *login)
         &login->arena);
     struct ist_json_slice scope = find(login, "auth.scope");
 
-    if (!old)
+    if (!old || facade_pass_is_lost(login->asked.facade->passes, old))
         return false;
     login->token = *old;
     login->old_audit_id = old->audit_id;

@@ -96,17 +96,17 @@ static void on_sweep(struct ist_timer *timer)
 bool facade_pass_put(struct facade_passes *all, const char *audit_id,
                      const void *token, size_t size, uint64_t expires_ms)
 {
-    struct pass *pass = find(all, audit_id);
+    struct pass *old = find(all, audit_id);
+    struct pass *pass = calloc(1, sizeof(*pass));
 
-    if (pass)
-        drop(all, pass);
-    pass = calloc(1, sizeof(*pass));
     if (pass)
         pass->token = strndup(token, size);
     if (!pass || !pass->token) {
         free(pass);
         return false;
     }
+    if (old)
+        drop(all, old);
     if (all->n == FACADE_PASSES_MAX)
         drop(all, TAILQ_FIRST(&all->rows));
     strlcpy(pass->audit_id, audit_id, sizeof(pass->audit_id));
@@ -135,6 +135,20 @@ const char *facade_pass_find(const struct facade_passes *all,
 
     return pass && pass->expires_ms > ist_loop_wall(all->loop) ? pass->token
                                                                : NULL;
+}
+
+void facade_pass_drop(struct facade_passes *all, const char *audit_id)
+{
+    struct pass *pass = all ? find(all, audit_id) : NULL;
+
+    if (pass)
+        drop(all, pass);
+}
+
+bool facade_pass_is_lost(const struct facade_passes *all,
+                         const Isthmus__V1__Token *token)
+{
+    return token->has_pass && !facade_pass_find(all, token->audit_id);
 }
 
 struct facade_passes *facade_passes_new(struct ist_loop *loop,

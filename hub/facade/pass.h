@@ -6,8 +6,11 @@
 #define FACADE_PASS_H
 
 #include "facade/facade.h"
+#include "facade/token.h"
 
-#define FACADE_PASSES_MAX 20000 /* More: the oldest goes. */
+/* As many as there are tokens of the hub, so that nobody's ousts another's. At
+ * that the oldest goes. */
+#define FACADE_PASSES_MAX FACADE_TOKENS_MAX
 
 /* 'sites': names with commas; borrowed until freed. NULL: no memory. */
 struct facade_passes *facade_passes_new(struct ist_loop *, const char *sites);
@@ -26,6 +29,14 @@ bool facade_pass_copy(struct facade_passes *, const char *from_audit_id,
 /* NULL: there is none. Borrowed until the loop goes on. */
 const char *facade_pass_find(const struct facade_passes *,
                              const char *audit_id);
+
+/* With the hub's token. */
+void facade_pass_drop(struct facade_passes *, const char *audit_id);
+
+/* Is it a token of which the pass is not here any more? Such a one is good for
+ * nothing. */
+bool facade_pass_is_lost(const struct facade_passes *,
+                         const Isthmus__V1__Token *);
 
 /* Does the caller act at the site with his own token? */
 bool facade_pass_is_for(const struct facade_caller *, const char *site);

@@ -4,6 +4,7 @@
 #include "global/request.h"
 
 #include "facade/mapping.h"
+#include "facade/pass.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -231,12 +232,16 @@ static bool take_sites(struct global_request *request)
     while (request->sites && (site = sites_next(global->sites, site))) {
         struct global_site *at = &request->sites[request->n_sites];
 
-        *at = (struct global_site){site, "", site->state == SITES_ABSENT};
+        *at = (struct global_site){.site = site,
+                                   .project = "",
+                                   .is_away = site->state == SITES_ABSENT};
         if (request->is_region && site != request->asked.site)
             continue;
-        if (!caller->user[0] || facade_mapping_find(global->facade->mappings,
+        if (caller->user[0] && !facade_mapping_find(global->facade->mappings,
                                                     site, caller, &at->project))
-            request->n_sites++;
+            continue;
+        at->by_pass = facade_pass_is_for(caller, site->name);
+        request->n_sites++;
     }
     /* What was found there is borrowed for now only. */
     for (size_t i = 0; request->sites && i < request->n_sites; i++) {

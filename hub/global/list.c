@@ -379,7 +379,7 @@ static void view_of(struct listing *listing, const struct global_site *site,
                     const struct ist_place *after, struct view_page *ret)
 {
     char *sites[] = {site->site->name};
-    char *projects[] = {(char *) (uintptr_t) site->project};
+    char *projects[] = {(char *) (uintptr_t) global_site_rows(site)};
     struct view_query query = {.kind = listing->kind,
                                .n_sort = listing->n_sort,
                                .sites = sites,
@@ -801,7 +801,7 @@ static bool view_marker(struct listing *listing, struct ist_place *ret)
     for (size_t i = 0; i < request->n_sites; i++) {
         const struct global_site *site = &request->sites[i];
         char *sites[] = {site->site->name};
-        char *projects[] = {(char *) (uintptr_t) site->project};
+        char *projects[] = {(char *) (uintptr_t) global_site_rows(site)};
         struct view_query query = {.kind = listing->kind,
                                    .n_sort = listing->n_sort,
                                    .filters = &filter,

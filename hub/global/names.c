@@ -289,10 +289,10 @@ static bool is_visible(const struct global_site *site,
 {
     char text[80];
 
-    if (!site->project[0])
+    if (!global_site_rows(site)[0])
         return true;
     return (member_of(row, "owner", text, sizeof(text)) &&
-            strcmp(text, site->project) == 0) ||
+            strcmp(text, global_site_rows(site)) == 0) ||
            (member_of(row, "visibility", text, sizeof(text)) &&
             (strcmp(text, "public") == 0 || strcmp(text, "community") == 0));
 }

@@ -22,7 +22,17 @@ struct global_site {
     struct sites_site *site;
     const char *project; /* The site's own id of it; "": not known, or all. */
     bool is_away;        /* Not to be asked: known to be absent. */
+    /* He acts there with his own token: no row of the view is his for sure, for
+     * his project there is what another site has said, and his Keystone may
+     * have changed its mind. */
+    bool by_pass;
 };
+
+/* Whose rows of the view may be shown to the caller; "": anybody's. */
+static inline const char *global_site_rows(const struct global_site *site)
+{
+    return site->by_pass ? "-" : site->project;
+}
 
 struct global_request;
 

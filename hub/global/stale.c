@@ -260,8 +260,9 @@ bool global_stale_is_visible(const struct global_request *request,
     const struct ist_member *project = ist_kind_member(kind, "project");
     bool ret = !request->asked.caller.project[0] || is_public(kind, object);
 
-    if (!ret && project && site->project[0])
-        ret = reads(json_object_get(object, project->path), site->project);
+    if (!ret && project && global_site_rows(site)[0])
+        ret = reads(json_object_get(object, project->path),
+                    global_site_rows(site));
     json_decref(object);
     return ret;
 }

@@ -449,6 +449,9 @@ int desk_call_data(struct desk_call *call, const void *data, size_t size,
     if (rc == 0) {
         call->next_data++;
         desk->counts.bulk += call->by_bulk;
+    } else if (rc != -EAGAIN) {
+        end_with(call, DESK_NO_BUS,
+                 "the hub has no connection to the bus for its body");
     }
     return rc;
 }
@@ -675,13 +678,16 @@ static void on_large(struct ist_bus_consumer *consumer,
 
 void desk_bulk_down(struct desk *desk)
 {
+    Isthmus__V1__Cancel nothing = ISTHMUS__V1__CANCEL__INIT;
     struct desk_call *call, *next;
 
     RB_FOREACH_SAFE(call, desk_calls, &desk->calls, next)
     {
-        if (call->by_bulk)
-            end_with(call, DESK_NO_BUS,
-                     "the hub lost its connection for large bodies meanwhile");
+        if (!call->by_bulk)
+            continue;
+        send_aside(call, IST_KIND_CANCEL, "cancel", &nothing.base);
+        end_with(call, DESK_NO_BUS,
+                 "the hub lost its connection for large bodies meanwhile");
     }
 }
 

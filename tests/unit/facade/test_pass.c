@@ -74,8 +74,12 @@ static void test_kept_and_forgotten(void **state)
     run(100001);
     assert_null(facade_pass_find(all, "b"));
     assert_string_equal(facade_pass_find(all, "a"), "other");
-    run(200000);
+    facade_pass_drop(all, "a");
+    facade_pass_drop(all, "a");
     assert_null(facade_pass_find(all, "a"));
+    assert_true(facade_pass_put(all, "d", "t", 1, WALL + 200000));
+    run(200000);
+    assert_null(facade_pass_find(all, "d"));
     passes_end(all);
 }
 

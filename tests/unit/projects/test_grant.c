@@ -238,6 +238,60 @@ static void test_deleted_in_keystone(void **state)
     done(projects);
 }
 
+/* Each try is a login by password: one in a round, by turns. */
+static void test_no_account_is_locked(void **state)
+{
+    struct ist_err err = {.code = 0};
+    struct projects *projects;
+
+    (void) state;
+    t.site->login_fault = FAKE_BAD_TOKEN;
+    projects = open_text(TWO "  - {hub: a/b, project: b, grant: [member]}\n"
+                             "  - {hub: c/d, project: d, grant: [member]}\n",
+                         &err);
+    assert_non_null(projects);
+    projects_resolve(projects, on_changed, NULL);
+    run(1000);
+    assert_int_equal(t.site->n_logins, 1);
+    assert_non_null(strstr(t.scope, "\"shop\""));
+    run(60000);
+    assert_int_equal(t.site->n_logins, 2);
+    run(60000);
+    assert_int_equal(t.site->n_logins, 3);
+    assert_non_null(strstr(t.scope, "\"b\""));
+    run(60000);
+    assert_non_null(strstr(t.scope, "\"d\""));
+    run(60000);
+    assert_non_null(strstr(t.scope, "\"shop\"")); /* From the start. */
+    t.site->login_fault = FAKE_FINE;
+    run(600000);
+    assert_int_equal(t.n_made, 3);
+    assert_non_null(find(projects, "c/d")->cloud);
+    done(projects);
+}
+
+/* Made, and the disk is full: only the writing is tried again. */
+static void test_not_written(void **state)
+{
+    char command[256];
+    struct ist_err err = {.code = 0};
+    struct projects *projects = open_text(TWO, &err);
+
+    (void) state;
+    snprintf(command, sizeof(command), "rm -rf %s/credentials", t.dir);
+    assert_int_equal(system(command), 0);
+    projects_resolve(projects, on_changed, NULL);
+    run(1000);
+    assert_int_equal(t.n_changed, 0);
+    snprintf(command, sizeof(command), "mkdir -m 700 %s/credentials", t.dir);
+    assert_int_equal(system(command), 0);
+    run(61000);
+    assert_int_equal(t.n_made, 2); /* By each row, and by none again. */
+    assert_int_equal(files(), 1);
+    assert_non_null(find(projects, "hkg/shop")->cloud);
+    done(projects);
+}
+
 static void test_closed_in_the_middle(void **state)
 {
     struct ist_err err;
@@ -289,7 +343,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(test_made_once),           TEST(test_refused),
-        TEST(test_deleted_in_keystone), TEST(test_closed_in_the_middle),
+        TEST(test_deleted_in_keystone), TEST(test_no_account_is_locked),
+        TEST(test_not_written),         TEST(test_closed_in_the_middle),
         TEST(test_a_damaged_file),      TEST(test_one_who_cannot),
     };
 
