@@ -18,7 +18,7 @@ horizon_start() {
 		horizon_static "$dir"
 		horizon_spawn "$dir"
 	fi
-	wait_until 60 "Horizon, see $DEMO/log/horizon.log" horizon_answers || die "Horizon does not answer"
+	wait_until 180 "Horizon, see $DEMO/log/horizon.log" horizon_answers || die "Horizon does not answer"
 	say horizon "up: http://127.0.0.1:$HORIZON_PORT"
 	cat <<-END
 

@@ -26,7 +26,7 @@ URL = "http://127.0.0.1:8080"
 SITES = ["hkg", "lon"]  # Where shop acts.
 SUBNETS = {"hkg": "10.11.0.", "lon": "10.21.0."}  # Of shop-net.
 SEEDED = ["web-1", "web-2", "web-3", "db-1", "db-2", "cache-1"]
-SECONDS = 30 * rig.SLACK
+SECONDS = 120  # For any one thing, on a machine that has more to do.
 OPTIONS = ["--headless=new", "--no-sandbox", "--disable-dev-shm-usage",
            "--disable-gpu", "--window-size=1600,1400", "--no-proxy-server",
            "--disable-background-networking", "--disable-component-update"]
@@ -70,16 +70,18 @@ class Page:
     def all(self, css):
         return self.driver.find_elements(By.CSS_SELECTOR, css)
 
+    def find(self, css, text=None):
+        """The first that is visible; with a text, the first that reads so."""
+        for element in self.all(css):
+            if element.is_displayed() and \
+                    text in (None, element.text.strip()):
+                return element
+        return None
+
     def one(self, css, text=None):
-        """The first that is visible, as soon as it is; with a text, the first
-        that reads so."""
-        def find(_):
-            for element in self.all(css):
-                if element.is_displayed() and \
-                        text in (None, element.text.strip()):
-                    return element
-            return None
-        return self.wait(find, "%s %s" % (css, text or ""))
+        """As soon as it is there."""
+        return self.wait(lambda _: self.find(css, text),
+                         "%s %s" % (css, text or ""))
 
     def wait(self, condition, what, seconds=SECONDS):
         return WebDriverWait(
@@ -87,7 +89,13 @@ class Page:
             [StaleElementReferenceException]).until(condition, what)
 
     def click(self, css, text=None):
-        self.one(css, text).click()
+        """Again if it is replaced just before."""
+        def clicked(_):
+            element = self.find(css, text)
+            if element:
+                element.click()
+            return element
+        self.wait(clicked, "%s %s" % (css, text or ""))
 
     def be_quiet(self):
         """Until nothing is asked in the background: each answer writes the
@@ -140,10 +148,13 @@ class Page:
         self.wait(lambda _: self.context()[-1:] == [region], "in " + region)
         assert self.errors() == []
 
-    def instances(self, region):
+    def visit(self, region, path):
         self.switch(region)
-        self.open("/project/instances/")
-        assert self.context()[-1:] == [region]
+        self.open(path)
+        assert self.context() == ["hkg", "shop", region]
+
+    def instances(self, region):
+        self.visit(region, "/project/instances/")
 
     def rows(self):
         """Of the table of servers: id -> texts by column. Read at once, for
@@ -217,9 +228,7 @@ def test_log_in(page):
 def test_regions(page):
     assert page.regions() == ["global", *SITES]
     for region in ["global", "lon", "hkg"]:
-        page.switch(region)
-        page.open("/project/networks/")
-        assert page.context() == ["hkg", "shop", region]
+        page.visit(region, "/project/networks/")
 
 
 @pytest.mark.parametrize("region", SITES)
@@ -259,8 +268,7 @@ def test_pages_of_all(page):
 @pytest.mark.parametrize("region", ["global", *SITES])
 def test_overview(page, region):
     watched = Watched(*SITES if region == "global" else [region])
-    page.switch(region)
-    page.open("/project/")
+    page.visit(region, "/project/")
     names = {element.get_attribute("textContent").strip() for element in
              page.all("#project_usage tbody a")}
     after = watched.ask()
@@ -268,23 +276,21 @@ def test_overview(page, region):
                      if id in after}
 
 
-@pytest.mark.parametrize("region", ["global", *SITES])
 @pytest.mark.parametrize("path", [
     "/project/api_access/", "/project/volumes/", "/project/snapshots/",
     "/project/network_topology/", "/project/networks/", "/project/routers/",
     "/project/security_groups/", "/project/floating_ips/"])
+@pytest.mark.parametrize("region", ["global", *SITES])
 def test_other_panels(page, region, path):
-    page.switch(region)
-    page.open(path)
+    page.visit(region, path)
     assert page.all("tbody tr, #topologyCanvasContainer")
 
 
-@pytest.mark.parametrize("region", ["global", *SITES])
 @pytest.mark.parametrize("path,name", [
     ("/project/images", "debian-12"), ("/project/key_pairs", "shop-deploy")])
+@pytest.mark.parametrize("region", ["global", *SITES])
 def test_angular_panels(page, region, path, name):
-    page.switch(region)
-    page.open(path)
+    page.visit(region, path)
     page.one("hz-resource-table td a", name)
     assert page.errors() == []
 
@@ -324,10 +330,17 @@ class Wizard:
         return None
 
     def take(self, what):
-        """It may have been taken already, where it is the only one."""
-        row = self.page.wait(lambda _: self.row(what), what)
-        if not row.find_elements(By.CSS_SELECTOR, "button.fa-arrow-down"):
+        """It may have been taken already, where it is the only one. Rows are
+        replaced while quotas and the like come in."""
+        def taken(_):
+            row = self.row(what)
+            if not row:
+                return False
+            if row.find_elements(By.CSS_SELECTOR, "button.fa-arrow-down"):
+                return True
             row.find_element(By.CSS_SELECTOR, "button.fa-arrow-up").click()
+            return False
+        self.page.wait(taken, what + " to be taken")
 
     def describe(self, name, zone=None):
         self.page.one(".modal-dialog input#name").send_keys(name)
