@@ -565,9 +565,12 @@ static int open_api(struct hub *hub, struct ist_err *err)
     api_set_webhooks(&hub->api, hub->webhooks);
     facade_init(&hub->facade, &hub->loop, &hub->desk, hub->sites,
                 &hub->home.keys.self, &hub->facade_conf);
-    if (hub->facade_conf.passthrough)
+    if (rc == 0 && hub->facade_conf.passthrough) {
         hub->facade.passes =
             facade_passes_new(&hub->loop, hub->facade_conf.passthrough);
+        if (!hub->facade.passes)
+            rc = ist_err_set(err, -ENOMEM, "out of memory");
+    }
     hub->facade.tokens = hub->tokens;
     hub->facade.credentials = hub->credentials;
     hub->facade.users = hub->users;

@@ -26,11 +26,6 @@
 #define LIFE_MAX_MS 86400000U /* in for every request, or never again. */
 #define MARGIN_MS   30000U    /* Not used so near its end. */
 
-static const struct os_service *identity(void)
-{
-    return os_service_find("identity");
-}
-
 static void token_drop(struct os_auth *auth)
 {
     auth->token = ist_conf_secret_free(auth->token);
@@ -238,11 +233,11 @@ static int take_token(struct os_cloud *cloud, struct ist_err *err)
     const char *token = ist_http_header(&auth->call, "X-Subject-Token", &len);
 
     if (!token || len == 0 || len > TOKEN_MAX)
-        return os_fail(err, identity(), NULL, OS_E_BAD_ANSWER,
+        return os_fail(err, os_identity(), NULL, OS_E_BAD_ANSWER,
                        "the login gave no usable X-Subject-Token");
     for (size_t i = 0; i < len; i++) {
         if ((unsigned char) token[i] <= ' ' || (unsigned char) token[i] >= 0x7f)
-            return os_fail(err, identity(), NULL, OS_E_BAD_ANSWER,
+            return os_fail(err, os_identity(), NULL, OS_E_BAD_ANSWER,
                            "the login gave a token with odd characters");
     }
     token_drop(auth);
@@ -260,9 +255,7 @@ static void take_life(struct os_cloud *cloud, struct ist_json_slice expires)
     uint64_t now = ist_loop_now(cloud->loop), wall = ist_loop_wall(cloud->loop);
     uint64_t us, life = LIFE_MIN_MS;
 
-    if (ist_json_type(expires) == IST_JSON_STRING &&
-        os_time_parse(expires.data + 1, expires.size - 2, &us) &&
-        us / 1000 > wall)
+    if (os_time_read(expires, &us) && us / 1000 > wall)
         life = us / 1000 - wall;
     if (life < LIFE_MIN_MS)
         life = LIFE_MIN_MS;
@@ -298,11 +291,11 @@ static int take_answer(struct os_cloud *cloud, struct ist_err *err)
     int rc = ist_json_each(doc, picks, IST_COUNT(picks), on_answer, &answer);
 
     if (rc)
-        return os_fail(err, identity(), NULL, OS_E_BAD_ANSWER,
+        return os_fail(err, os_identity(), NULL, OS_E_BAD_ANSWER,
                        "the login gave %s", ist_json_outcome_name(rc));
     if (!ist_json_text(answer.project, auth->project, sizeof(auth->project),
                        NULL))
-        return os_fail(err, identity(), NULL, OS_E_LOGIN,
+        return os_fail(err, os_identity(), NULL, OS_E_LOGIN,
                        "the login has no project; name one in clouds.yaml");
     if (!ist_json_text(answer.user, auth->user, sizeof(auth->user), NULL))
         auth->user[0] = '\0';
@@ -332,11 +325,11 @@ static int judge_answer(struct os_cloud *cloud, struct ist_err *err)
     struct ist_http_call *call = &auth->call;
 
     if (call->op.rc)
-        return os_fail_transport(err, identity(), NULL, &call->op.err,
+        return os_fail_transport(err, os_identity(), NULL, &call->op.err,
                                  call->op.rc);
     if (call->status == 201 || call->status == 200)
         return take_answer(cloud, err);
-    os_fail_status(err, identity(), NULL, call->status,
+    os_fail_status(err, os_identity(), NULL, call->status,
                    ist_sb_text(&call->collected), call->collected.len);
     if (!is_refusal(cloud, call->status))
         return err->code;

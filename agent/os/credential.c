@@ -10,11 +10,6 @@
 
 #define ANSWER_MAX (64U * 1024)
 
-static const struct os_service *identity(void)
-{
-    return os_service_find("identity");
-}
-
 static void finish(struct os_credential *c, const struct ist_err *err)
 {
     c->op.err = *err;
@@ -52,7 +47,7 @@ static int take_answer(struct os_credential *c, struct ist_err *err)
     if (!ist_json_text(id, c->id, sizeof(c->id), NULL) || c->id[0] == '\0' ||
         !ist_json_text(secret, c->secret, secret.size + 1, NULL) ||
         c->secret[0] == '\0')
-        return os_fail(err, identity(), ist_sb_text(&c->target),
+        return os_fail(err, os_identity(), ist_sb_text(&c->target),
                        OS_E_BAD_ANSWER,
                        "the new application credential has no id or no secret");
     return 0;
@@ -72,7 +67,7 @@ static void on_answered(struct ist_op *op)
     else if (exchange->call.status == 201)
         take_answer(c, &err);
     else
-        os_fail_status(&err, identity(), ist_sb_text(&c->target),
+        os_fail_status(&err, os_identity(), ist_sb_text(&c->target),
                        exchange->call.status, ist_sb_text(&c->answer),
                        c->answer.len);
     finish(c, &err);
@@ -103,7 +98,7 @@ static void ask(struct os_credential *c)
                   os_cloud_user(c->cloud));
     put_body(c);
     *exchange = (struct os_exchange){.cloud = c->cloud,
-                                     .service = identity(),
+                                     .service = os_identity(),
                                      .method = "POST",
                                      .target = ist_sb_text(&c->target),
                                      .headers = headers,
@@ -127,7 +122,7 @@ static void on_login(struct ist_op *op)
     } else if (op->rc) {
         finish(c, &op->err);
     } else if (os_cloud_user(c->cloud)[0] == '\0') {
-        os_fail(&err, identity(), NULL, OS_E_BAD_ANSWER,
+        os_fail(&err, os_identity(), NULL, OS_E_BAD_ANSWER,
                 "the login does not say which user it is");
         finish(c, &err);
     } else {

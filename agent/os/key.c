@@ -130,6 +130,12 @@ bool os_time_parse(const char *text, size_t len, uint64_t *ret_us)
     return true;
 }
 
+bool os_time_read(struct ist_json_slice time, uint64_t *ret_us)
+{
+    return ist_json_type(time) == IST_JSON_STRING &&
+           os_time_parse(time.data + 1, time.size - 2, ret_us);
+}
+
 /* printf() would be the dearest part of a list. */
 static char *put(char *to, unsigned v, int n, char after)
 {

@@ -25,5 +25,7 @@ size_t os_key(enum ist_member_type, struct ist_json_slice, char *buf);
 /* "2026-11-25T08:00:00Z", with a fraction or an offset, or with neither (then
  * it is UTC). Microseconds since 1970; years 1970 to 9999. */
 bool os_time_parse(const char *text, size_t len, uint64_t *ret_us);
+/* The same of a JSON string. */
+bool os_time_read(struct ist_json_slice, uint64_t *ret_us);
 
 #endif

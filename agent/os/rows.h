@@ -110,6 +110,8 @@ const struct os_service *os_services(size_t *ret_n);
 /* Only those of which kinds are known: they come first. */
 const struct os_service *os_services_known(size_t *ret_n);
 const struct os_service *os_service_find(const char *name);
+/* Keystone's. */
+const struct os_service *os_identity(void);
 const struct os_resource *os_resources(size_t *ret_n);
 const struct os_resource *os_resource_find(const char *kind);
 

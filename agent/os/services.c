@@ -97,3 +97,8 @@ const struct os_service *os_service_find(const char *name)
     }
     return NULL;
 }
+
+const struct os_service *os_identity(void)
+{
+    return os_service_find("identity");
+}

@@ -22,11 +22,6 @@
 
 static void next_grant(struct os_visitor *v);
 
-static const struct os_service *identity(void)
-{
-    return os_service_find("identity");
-}
-
 static void call_reset(struct os_visitor *v)
 {
     ist_sb_wipe(&v->call.header_text);
@@ -42,7 +37,7 @@ static void fail(struct os_visitor *v, int outcome, const char *text)
 {
     struct ist_err err;
 
-    os_fail(&err, identity(), NULL, outcome, "%s", text);
+    os_fail(&err, os_identity(), NULL, outcome, "%s", text);
     v->op.err = err;
     ist_op_finish(&v->op, outcome);
 }
@@ -111,8 +106,7 @@ static void take_end(Isthmus__V1__Identity *who, struct ist_json_slice time)
 {
     uint64_t us;
 
-    if (ist_json_type(time) == IST_JSON_STRING &&
-        os_time_parse(time.data + 1, time.size - 2, &us))
+    if (os_time_read(time, &us))
         who->token_expires_ms = us / 1000;
 }
 
@@ -245,9 +239,9 @@ static bool is_good(struct os_visitor *v, const struct ist_op *op)
     if (op->rc == 0 && (v->call.status == 200 || v->call.status == 201))
         return true;
     if (op->rc)
-        os_fail_transport(&err, identity(), NULL, &op->err, op->rc);
+        os_fail_transport(&err, os_identity(), NULL, &op->err, op->rc);
     else
-        os_fail_status(&err, identity(), NULL, v->call.status,
+        os_fail_status(&err, os_identity(), NULL, v->call.status,
                        ist_sb_text(&v->call.collected), v->call.collected.len);
     if (op->rc == 0 && (v->call.status == 401 || v->call.status == 403))
         err.code = OS_E_LOGIN;

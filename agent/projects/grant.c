@@ -1,6 +1,7 @@
 #include "projects/grant.h"
 
 #include "base/clock.h"
+#include "base/id.h"
 #include "codec/file.h"
 #include "codec/json.h"
 #include "conf/file.h"
@@ -43,11 +44,6 @@ static void name_of(const struct grant *grant, char ret[17])
     sodium_bin2hex(ret, 17, hash, 8);
 }
 
-static bool is_id(const char *text)
-{
-    return strlen(text) == 32 && strspn(text, "0123456789abcdef") == 32;
-}
-
 static bool put(char **at, const char *text, size_t len)
 {
     *at = ist_conf_secret_free(*at);
@@ -62,7 +58,7 @@ static bool scope_to(struct ist_cloud_entry *e, const char *project)
     const char *slash = strchr(project, '/');
 
     e->project_id = ist_conf_secret_free(e->project_id);
-    if (is_id(project)) {
+    if (ist_id_is_hex(project)) {
         e->project_name = ist_conf_secret_free(e->project_name);
         return put(&e->project_id, project, strlen(project));
     }
@@ -204,19 +200,6 @@ static void on_written(struct ist_op *op)
     finish(grant, op->rc, &op->err);
 }
 
-static void write_it(struct grant *grant);
-
-static void on_made(struct ist_op *op)
-{
-    struct os_credential *making = IST_CONTAINER(op, struct os_credential, op);
-    struct grant *grant = IST_CONTAINER(making, struct grant, making);
-
-    if (op->rc)
-        finish(grant, op->rc, &op->err);
-    else
-        write_it(grant);
-}
-
 static void write_it(struct grant *grant)
 {
     const struct os_credential *making = &grant->making;
@@ -233,6 +216,17 @@ static void write_it(struct grant *grant)
     ist_sb_puts(&grant->text, "}\n");
     ist_op_prepare(&grant->writing.op, grant->loop, &grant->op, 0, on_written);
     ist_work_start(&grant->writing, write_file);
+}
+
+static void on_made(struct ist_op *op)
+{
+    struct os_credential *making = IST_CONTAINER(op, struct os_credential, op);
+    struct grant *grant = IST_CONTAINER(making, struct grant, making);
+
+    if (op->rc)
+        finish(grant, op->rc, &op->err);
+    else
+        write_it(grant);
 }
 
 /* A name that the user has no other of: by the second. */

@@ -84,67 +84,77 @@ static const char *own_project(const struct project *project)
     return project->entry.project_id ? project->entry.project_id : "mapped";
 }
 
-/* Who acts: the credential that the site has put for the project. What is of no
- * project is the hub's admin's own, or nobody's, who may only ask a service
- * what it is. */
-static bool find_project(struct serve_answer *answer,
-                         struct serve_asserted *word, struct serve_asked *asked)
+static bool refuse(struct serve_answer *answer, Isthmus__V1__Failure__Code code,
+                   const char *text)
+{
+    serve_answer_refuse(answer, code, text);
+    answer->failure.retryable = code == ISTHMUS__V1__FAILURE__CODE__BUSY;
+    return false;
+}
+
+/* By a token of his own. */
+static bool be_guest(struct serve_answer *answer, struct serve_asserted *word,
+                     struct serve_asked *asked)
+{
+    const Isthmus__V1__Relay *asks = word->asks;
+
+    word->guest = serve_guests_get(answer->serve->guests, asks->token.data,
+                                   asks->token.len, asks->project);
+    if (!word->guest)
+        return refuse(answer, ISTHMUS__V1__FAILURE__CODE__BUSY,
+                      "as many users act with their own tokens as may, or "
+                      "this one's is none");
+    asked->project = word->guest->project;
+    return true;
+}
+
+/* By the credential that the site has put for the project. */
+static bool use_row(struct serve_answer *answer, struct serve_asserted *word,
+                    struct serve_asked *asked)
 {
     const Isthmus__V1__Assertion *assertion = word->assertion;
     char text[160];
 
-    if (assertion->project[0] == '\0') {
-        if (assertion->user[0] ||
-            (asked->verb == POLICY_READ && strcmp(asked->kind, "service") == 0))
-            return true;
-        serve_answer_refuse(answer, ISTHMUS__V1__FAILURE__CODE__DENIED,
-                            "only who has logged in may ask for that");
-        return false;
-    }
-    if (answer->serve->guests && word->asks->token.len) {
-        word->guest =
-            serve_guests_get(answer->serve->guests, word->asks->token.data,
-                             word->asks->token.len, word->asks->project);
-        if (word->guest) {
-            asked->project = word->guest->project;
-            return true;
-        }
-        serve_answer_refuse(answer, ISTHMUS__V1__FAILURE__CODE__BUSY,
-                            "as many users act with their own tokens as may, "
-                            "or this one's is none");
-        answer->failure.retryable = true;
-        return false;
-    }
     word->project = projects_find(answer->serve->projects, assertion->project,
                                   assertion->project_name, assertion->roles,
                                   assertion->n_roles);
-    if (word->project && word->project->project &&
-        strcmp(asked->kind, "keypair") == 0) {
-        serve_answer_refuse(answer, ISTHMUS__V1__FAILURE__CODE__DENIED,
-                            "key pairs are a user's, and projects that are "
-                            "granted in projects.yaml share one here: those "
-                            "that need them are mapped by cloud:");
-        return false;
+    if (!word->project) {
+        snprintf(text, sizeof(text),
+                 "the site has no project for %.80s: its admin maps it in "
+                 "projects.yaml",
+                 assertion->project_name);
+        return refuse(answer, ISTHMUS__V1__FAILURE__CODE__DENIED, text);
     }
-    if (word->project && !word->project->cloud) {
-        serve_answer_refuse(answer, ISTHMUS__V1__FAILURE__CODE__BUSY,
-                            "the site's agent has no credential for the "
-                            "project yet: its log says why");
-        answer->failure.retryable = true;
-        return false;
+    if (word->project->project && strcmp(asked->kind, "keypair") == 0)
+        return refuse(answer, ISTHMUS__V1__FAILURE__CODE__DENIED,
+                      "key pairs are a user's, and projects that are granted "
+                      "in projects.yaml share one here: those that need them "
+                      "are mapped by cloud:");
+    if (!word->project->cloud)
+        return refuse(answer, ISTHMUS__V1__FAILURE__CODE__BUSY,
+                      "the site's agent has no credential for the project "
+                      "yet: its log says why");
+    word->held = answer->serve->projects;
+    projects_hold(word->held);
+    asked->project = own_project(word->project);
+    return true;
+}
+
+/* Who acts. What is of no project is the hub's admin's own, or nobody's, who
+ * may only ask a service what it is. */
+static bool find_project(struct serve_answer *answer,
+                         struct serve_asserted *word, struct serve_asked *asked)
+{
+    if (word->assertion->project[0] == '\0') {
+        if (word->assertion->user[0] ||
+            (asked->verb == POLICY_READ && strcmp(asked->kind, "service") == 0))
+            return true;
+        return refuse(answer, ISTHMUS__V1__FAILURE__CODE__DENIED,
+                      "only who has logged in may ask for that");
     }
-    if (word->project) {
-        word->held = answer->serve->projects;
-        projects_hold(word->held);
-        asked->project = own_project(word->project);
-        return true;
-    }
-    snprintf(text, sizeof(text),
-             "the site has no project for %.80s: its admin maps it in "
-             "projects.yaml",
-             assertion->project_name);
-    serve_answer_refuse(answer, ISTHMUS__V1__FAILURE__CODE__DENIED, text);
-    return false;
+    return answer->serve->guests && word->asks->token.len
+               ? be_guest(answer, word, asked)
+               : use_row(answer, word, asked);
 }
 
 bool serve_assertion_look(struct serve_answer *answer,

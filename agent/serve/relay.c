@@ -8,6 +8,7 @@
 
 #include "base/log.h"
 #include "base/parse.h"
+#include "codec/json.h"
 #include "codec/rewrite.h"
 #include "serve/bulk.h"
 
@@ -52,7 +53,6 @@ struct serve_relay {
     size_t up_at;
     uint32_t up_index; /* Of the next piece. */
     bool up_whole, up_waits;
-    bool by_bulk;     /* It comes on the way of large bodies. */
     uint64_t up_open; /* Bytes that the hub may still send. */
     uint32_t up_owed; /* To be granted with the next frame. */
 };
@@ -169,7 +169,7 @@ static bool send_frame(struct serve_relay *relay)
     reply.granted = relay->up_owed;
     if (stands_back(relay) && reply.granted > CHUNK)
         reply.granted = CHUNK;
-    reply.by_bulk = relay->by_bulk && relay->up_owed;
+    reply.by_bulk = relay->up_owed && relay->seat.state == SERVE_SEAT_TAKEN;
     rc = serve_stream_send(&answer->stream, &reply);
     if (rc == -EAGAIN) {
         answer->is_stalled = true;
@@ -218,9 +218,7 @@ static bool hold_back(struct serve_relay *relay)
 
 void serve_relay_pump(struct serve_relay *relay)
 {
-    if (relay->answer->op.state != IST_OP_RUNNING)
-        return;
-    if (!is_due(relay))
+    if (relay->answer->op.state != IST_OP_RUNNING || !is_due(relay))
         return;
     ist_timer_disarm(&relay->gather);
     while (send_frame(relay) && !hold_back(relay))
@@ -257,11 +255,8 @@ static void use_seat(struct serve_relay *relay)
 {
     const Isthmus__V1__Relay *asks = relay->word->asks;
 
-    if (relay->seat.state != SERVE_SEAT_TAKEN)
-        return;
-    if (asks->body_follows)
-        relay->by_bulk = true;
-    else
+    /* Of a request's body the hub is told with what is granted of it. */
+    if (relay->seat.state == SERVE_SEAT_TAKEN && !asks->body_follows)
         serve_stream_turn(&relay->answer->stream,
                           relay->answer->serve->bulk->bus, asks->bulk_word);
 }
@@ -396,12 +391,10 @@ static bool take_headers(struct serve_relay *relay)
 
 static bool is_json(const struct os_exchange *exchange)
 {
-    static const char wanted[] = "application/json";
-    size_t len;
+    size_t len = 0;
     const char *type = ist_http_header(&exchange->call, "Content-Type", &len);
 
-    return type && len >= sizeof(wanted) - 1 &&
-           strncasecmp(type, wanted, sizeof(wanted) - 1) == 0;
+    return ist_json_is_type(type, len);
 }
 
 static bool is_head(const struct serve_relay *relay)

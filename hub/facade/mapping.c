@@ -253,11 +253,6 @@ bool facade_mapping_find(const struct facade_mappings *all,
 
 /* --- Ids of projects --- */
 
-static bool is_id(const char *text)
-{
-    return strlen(text) == 32 && strspn(text, "0123456789abcdef") == 32;
-}
-
 /* The row of that very project, "hkg/shop", at its home. */
 static const Isthmus__V1__Mapping *home_row(const struct known *home,
                                             const char *hub)
@@ -281,7 +276,7 @@ static bool hub_id(const struct facade_mappings *all, struct sites *sites,
     const Isthmus__V1__Mapping *row;
     struct ist_id id;
 
-    if (is_id(hub)) {
+    if (ist_id_is_hex(hub)) {
         strlcpy(ret, hub, IST_ID_HEX_SIZE);
         return true;
     }

@@ -11,6 +11,7 @@
  * call and its request are over. */
 #include "facade/relay.h"
 
+#include "codec/json.h"
 #include "facade/assertion.h"
 #include "facade/console.h"
 #include "facade/fault.h"
@@ -23,7 +24,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 
 #define INLINE_MAX (64U * 1024)   /* A longer body follows the call. */
 #define JSON_MAX   (512U * 1024)  /* The same where ids in it are replaced. */
@@ -333,10 +333,9 @@ void facade_relay_drained(struct facade_relay *relay)
  * take far less of it: oslo.middleware's own limit is 112 KiB. */
 static bool is_json(const struct facade_relay *relay)
 {
-    static const char wanted[] = "application/json";
     const char *type = ist_httpd_header(relay->http, "Content-Type");
 
-    return type && strncasecmp(type, wanted, sizeof(wanted) - 1) == 0;
+    return ist_json_is_type(type, type ? strlen(type) : 0);
 }
 
 /* JSON of unknown length is collected, and refused when it turns out to be

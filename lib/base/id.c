@@ -60,6 +60,12 @@ char *ist_id_uuid(const struct ist_id *id, char *buf)
     return buf;
 }
 
+bool ist_id_is_hex(const char *text)
+{
+    return strlen(text) == IST_ID_HEX_SIZE - 1 &&
+           strspn(text, "0123456789abcdef") == IST_ID_HEX_SIZE - 1;
+}
+
 static int digit(char c)
 {
     if (c >= '0' && c <= '9')

@@ -21,6 +21,10 @@ bool ist_id_eq(const struct ist_id *a, const struct ist_id *b);
 bool ist_id_is_zero(const struct ist_id *);
 int ist_id_cmp(const struct ist_id *a, const struct ist_id *b);
 
+/* Is it one as ist_id_hex() writes it, and Keystone too: 32 lower-case digits?
+ */
+bool ist_id_is_hex(const char *text);
+
 /* 'buf' has IST_ID_HEX_SIZE, IST_ID_UUID_SIZE bytes; returned. */
 char *ist_id_hex(const struct ist_id *, char *buf);
 char *ist_id_uuid(const struct ist_id *, char *buf);

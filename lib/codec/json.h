@@ -181,6 +181,9 @@ enum ist_json_type ist_json_type(struct ist_json_slice);
 bool ist_json_text(struct ist_json_slice, char *buf, size_t size,
                    size_t *ret_len);
 
+/* Does a media type begin as JSON's does, whatever its parameters? NULL: no. */
+bool ist_json_is_type(const char *type, size_t len);
+
 /* Is it a string of just these characters? */
 bool ist_json_text_is(struct ist_json_slice, const char *text);
 

@@ -4,6 +4,7 @@
 #include "codec/json_priv.h"
 
 #include <string.h>
+#include <strings.h>
 
 int ist_json_hex_value(char c)
 {
@@ -172,4 +173,12 @@ int ist_json_each(struct ist_json_slice v, const char *const *picks,
     rc = ist_json_split_end(&split);
     ist_json_split_fini(&split);
     return rc;
+}
+
+bool ist_json_is_type(const char *type, size_t len)
+{
+    static const char json[] = "application/json";
+
+    return type && len >= sizeof(json) - 1 &&
+           strncasecmp(type, json, sizeof(json) - 1) == 0;
 }

@@ -54,6 +54,18 @@ def running(name, program, config):
         process.wait(60)
 
 
+def running_with(config):
+    """The daemon that was started with it; None: there is none."""
+    for pid in filter(str.isdigit, os.listdir("/proc")):
+        try:
+            words = rig.read("/proc", pid, "cmdline").split("\0")
+        except (OSError, UnicodeDecodeError):
+            continue
+        if os.path.join(HOME, config) in words:
+            return int(pid)
+    return None
+
+
 @pytest.fixture(scope="module")
 def twins():
     """hkg and its twin, both with passthrough; a hub that knows of it."""
@@ -191,8 +203,7 @@ def test_an_application_credential_has_none(twins):
 def test_the_policy_still_counts(twins):
     write(HOME + "/policy.yaml", "mode: active\nrules:\n"
           "  - {deny: read, what: keypair}\n  - {allow: read, what: '*'}\n")
-    pid = next(int(pid) for pid in os.listdir("/proc") if pid.isdigit() and
-               is_twin(pid))
+    pid = running_with("agent.yaml")
     try:
         os.kill(pid, signal.SIGHUP)
         text, _ = token()
@@ -204,33 +215,15 @@ def test_the_policy_still_counts(twins):
         os.kill(pid, signal.SIGHUP)
 
 
-def is_twin(pid):
-    try:
-        with open("/proc/%s/cmdline" % pid, "rb") as file:
-            return (HOME + "/agent.yaml").encode() in file.read().split(b"\0")
-    except OSError:
-        return False
-
-
 def test_a_hub_that_restarts(twins):
     """The token that the hub gave is good no longer: clients log in anew, and
     are not told that they may not."""
     text, _ = token()
     assert by(text, TWIN, "compute", "/v2.1/servers")[0] == 200
-    pid = next(int(pid) for pid in os.listdir("/proc") if pid.isdigit() and
-               is_hub(pid))
-    os.kill(pid, signal.SIGKILL)
-    rig.wait_for(lambda: not is_hub(str(pid)), 20, "the hub to die")
+    os.kill(running_with("hub.yaml"), signal.SIGKILL)
+    rig.wait_for(lambda: not running_with("hub.yaml"), 20, "the hub to die")
     with running("hub", "isthmus-hub", HOME + "/hub.yaml"):
         rig.wait_for(lambda: TWIN in rig.present(), 60, "the hub")
         assert by(text, TWIN, "compute", "/v2.1/servers")[0] == 401
         text, _ = token()
         assert by(text, TWIN, "compute", "/v2.1/servers")[0] == 200
-
-
-def is_hub(pid):
-    try:
-        with open("/proc/%s/cmdline" % pid, "rb") as file:
-            return (HOME + "/hub.yaml").encode() in file.read().split(b"\0")
-    except OSError:
-        return False

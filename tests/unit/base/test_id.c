@@ -22,6 +22,11 @@ static void test_texts(void **state)
     assert_string_equal(hex, "00112233445566778899aabbccddeeff");
     assert_ptr_equal(ist_id_uuid(&id, uuid), uuid);
     assert_string_equal(uuid, "00112233-4455-6677-8899-aabbccddeeff");
+    assert_true(ist_id_is_hex(ist_id_hex(&id, hex)));
+    assert_false(ist_id_is_hex(uuid));
+    assert_false(ist_id_is_hex("00112233445566778899AABBCCDDEEFF"));
+    assert_false(ist_id_is_hex("00112233445566778899aabbccddeef"));
+    assert_false(ist_id_is_hex(""));
 }
 
 static void test_random_is_version_4(void **state)

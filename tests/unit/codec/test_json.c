@@ -394,6 +394,22 @@ static struct ist_json_slice slice(const char *text)
     return (struct ist_json_slice){text, strlen(text)};
 }
 
+static void test_media_types(void **state)
+{
+    static const char *const json[] = {"application/json",
+                                       "Application/JSON; charset=UTF-8"};
+    static const char *const other[] = {"", "application/jso", "text/json",
+                                        "application/octet-stream"};
+
+    (void) state;
+    for (size_t i = 0; i < IST_COUNT(json); i++)
+        assert_true(ist_json_is_type(json[i], strlen(json[i])));
+    for (size_t i = 0; i < IST_COUNT(other); i++)
+        assert_false(ist_json_is_type(other[i], strlen(other[i])));
+    assert_false(ist_json_is_type("application/json", 15));
+    assert_false(ist_json_is_type(NULL, 0));
+}
+
 static void test_text(void **state)
 {
     char buf[64];
@@ -484,6 +500,7 @@ int main(void)
         cmocka_unit_test(test_sticky),
         cmocka_unit_test(test_stop_and_reset),
         cmocka_unit_test(test_long_names),
+        cmocka_unit_test(test_media_types),
         cmocka_unit_test(test_text),
         cmocka_unit_test(test_types_and_find),
         cmocka_unit_test(test_each),
