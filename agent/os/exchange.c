@@ -128,7 +128,8 @@ static bool is_rewritten(const struct os_exchange *x)
 {
     static const char json[] = "Content-Type: application/json";
 
-    if (!x->rewriting.id_from && !x->rewriting.n_swaps)
+    if (x->service->is_opaque ||
+        (!x->rewriting.id_from && !x->rewriting.n_swaps))
         return false;
     for (size_t i = 0; x->headers[i]; i++) {
         if (strncasecmp(x->headers[i], json, sizeof(json) - 1) == 0)

@@ -52,6 +52,9 @@ struct os_service {
 
     /* Where its notifications are published, by its own default. */
     const char *exchange;
+
+    /* Bodies are its users' own bytes: nothing in them is replaced. */
+    bool is_opaque;
 };
 
 #define OS_NATIVE_MAX   6

@@ -72,7 +72,7 @@ static const struct os_service services[] = {
     {.name = "share", .types = {"shared-file-system", "sharev2"}},
     {.name = "container-infra", .types = {"container-infra"}},
     {.name = "baremetal", .types = {"baremetal"}},
-    {.name = "object-store", .types = {"object-store"}},
+    {.name = "object-store", .types = {"object-store"}, .is_opaque = true},
 };
 
 const struct os_service *os_services(size_t *ret_n)

@@ -434,7 +434,8 @@ static void on_head(struct os_exchange *exchange)
         ist_op_cancel(&exchange->op, -ENOMEM);
         return;
     }
-    relay->is_rewritten = is_json(exchange) && !is_head(relay);
+    relay->is_rewritten =
+        !exchange->service->is_opaque && is_json(exchange) && !is_head(relay);
     if (has_large_body(relay))
         take_seat(relay);
     relay->head = ist_arena_alloc(&relay->answer->arena, sizeof(*relay->head));

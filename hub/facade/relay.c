@@ -335,7 +335,8 @@ static bool is_json(const struct facade_relay *relay)
 {
     const char *type = ist_httpd_header(relay->http, "Content-Type");
 
-    return ist_json_is_type(type, type ? strlen(type) : 0);
+    return !relay->asked.service->is_opaque &&
+           ist_json_is_type(type, type ? strlen(type) : 0);
 }
 
 /* JSON of unknown length is collected, and refused when it turns out to be

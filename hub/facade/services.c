@@ -5,20 +5,20 @@
 #include <string.h>
 
 static const struct facade_service services[] = {
-    {"compute", FACADE_NOVA, true},
-    {"network", FACADE_NEUTRON, true},
-    {"image", FACADE_GLANCE, true},
-    {"volume", FACADE_NOVA, true},
+    {.name = "compute", .shape = FACADE_NOVA, .is_global = true},
+    {.name = "network", .shape = FACADE_NEUTRON, .is_global = true},
+    {.name = "image", .shape = FACADE_GLANCE, .is_global = true},
+    {.name = "volume", .shape = FACADE_NOVA, .is_global = true},
     /* Those that are passed on, and are no part of region global. */
-    {"placement", FACADE_ERRORS, false},
-    {"orchestration", FACADE_NOVA, false},
-    {"load-balancer", FACADE_ERRORS, false},
-    {"dns", FACADE_ERRORS, false},
-    {"key-manager", FACADE_ERRORS, false},
-    {"share", FACADE_NOVA, false},
-    {"container-infra", FACADE_ERRORS, false},
-    {"baremetal", FACADE_ERRORS, false},
-    {"object-store", FACADE_ERRORS, false},
+    {.name = "placement", .shape = FACADE_ERRORS},
+    {.name = "orchestration", .shape = FACADE_NOVA},
+    {.name = "load-balancer", .shape = FACADE_ERRORS},
+    {.name = "dns", .shape = FACADE_ERRORS},
+    {.name = "key-manager", .shape = FACADE_ERRORS},
+    {.name = "share", .shape = FACADE_NOVA},
+    {.name = "container-infra", .shape = FACADE_ERRORS},
+    {.name = "baremetal", .shape = FACADE_ERRORS},
+    {.name = "object-store", .shape = FACADE_ERRORS, .is_opaque = true},
 };
 
 const struct facade_service *facade_service_find(const char *name, size_t len)

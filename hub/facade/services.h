@@ -20,6 +20,7 @@ struct facade_service {
                        * before a digit: gophercloud cuts URLs there. */
     enum facade_shape shape;
     bool is_global; /* Region global has it too. */
+    bool is_opaque; /* Bodies are its users' own bytes, JSON or not. */
 };
 
 /* NULL: there is none of that name. */

@@ -67,6 +67,26 @@ static void test_links_are_rewritten(void **state)
     assert_null(header_of(box, "Content-Length"));
 }
 
+/* Objects are their users' bytes, whatever they are called. */
+static void test_objects_are_not_looked_into(void **state)
+{
+    static const char object[] = "{\"href\": \"http://10.0.0.1:8774/v2.1/x\"}";
+    struct box *box = *state;
+    struct word word;
+
+    prepare(box, &word, "GET", NULL);
+    word.assertion.service = (char *) "object-store";
+    word.assertion.target = (char *) "/v1/AUTH_x/c/o";
+    say(box, &word);
+    answers(200, "Content-Type: application/json\r\nContent-Length: 40\r\n");
+    assert_int_equal(gives(object), 0);
+    ends(0);
+    run(box, 5);
+    assert_complete(box, 0);
+    assert_data(box, object);
+    assert_string_equal(header_of(box, "Content-Length"), "40");
+}
+
 static void test_the_services_error_is_an_answer(void **state)
 {
     struct box *box = *state;
@@ -577,6 +597,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(test_a_get),
         TEST(test_links_are_rewritten),
+        TEST(test_objects_are_not_looked_into),
         TEST(test_the_services_error_is_an_answer),
         TEST(test_headers_of_ours_do_not_come_from_the_hub),
         TEST(test_no_more_than_granted),
